@@ -1,0 +1,38 @@
+//! Where weights come from: one small trait, implemented by Hugging Face folders and by GGUF files.
+
+use std::path::Path;
+
+use super::error::CheckpointError;
+
+/// What a checkpoint says of one tensor, without reading its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// The Hugging Face name, `model.layers.0.self_attn.q_proj.weight`, whatever the file calls it.
+    pub name: String,
+    /// The shape in Hugging Face order: a linear weight is `[out, in]`.
+    pub shape: Vec<usize>,
+    /// How the values are stored, by the file's own name: `F32`, `BF16`, `Q4_1`, …
+    pub dtype: String,
+    /// Bytes in the file.
+    pub bytes: u64,
+}
+
+/// Named tensors on disk. Values are read one tensor at a time, so that at most one tensor exists twice.
+pub trait TensorSource {
+    /// The file or folder, for messages.
+    fn path(&self) -> &Path;
+
+    /// Every tensor, in the file's order.
+    fn tensors(&self) -> &[TensorInfo];
+
+    /// The values of one tensor, converted to `f32`, row-major, in Hugging Face layout.
+    ///
+    /// # Errors
+    /// When the tensor is not there, or its bytes are cut short or of an unknown type.
+    fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
+
+    /// The entry named `name`.
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors().iter().find(|t| t.name == name)
+    }
+}

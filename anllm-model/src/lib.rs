@@ -1,0 +1,3 @@
+//! The Llama family on Burn.
+
+pub mod checkpoint;
