@@ -1,1 +1,40 @@
-//! placeholder
+//! The method, free of files, tokenizers, models and devices: which tokens are anchors, which segment a token belongs
+//! to, what it may see, and what a cache must keep.
+//!
+//! ```text
+//! token ids ─► AnchorMatcher ─► Segments ─┬─► visible(query, key) ─► DenseMask      (masked attention, pictures)
+//!              (an AnchorRule,            │
+//!               resolved)                 └─► Ledger(CachePolicy) ─► ChunkPlan       (reduced cache, accounting)
+//! ```
+//!
+//! Source of every rule: Pang et al., "Anchor-based Large Language Models", Findings of ACL 2024, arXiv 2402.07616.
+//!
+//! # Example
+//! The paper's Figure 2: eight tokens, of which the fourth and the seventh are anchors.
+//! ```
+//! use anllm_core::{DenseMask, Segments};
+//!
+//! let segments = Segments::from_anchors(8, &[3, 6]);
+//! assert!(segments.visible(7, 3), "later text sees an earlier anchor");
+//! assert!(!segments.visible(7, 2), "but not what the anchor stands for");
+//! assert!(!segments.visible(6, 3), "an anchor sees its own segment alone");
+//! println!("{}", DenseMask::of(&segments));
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod accounting;
+mod anchor;
+mod ledger;
+mod mask;
+mod policy;
+mod segments;
+mod visibility;
+
+pub use accounting::{CacheStats, simulate};
+pub use anchor::{AnchorMatcher, AnchorRule, ResolveError, RuleChoice, RuleError, Vocabulary};
+pub use ledger::{ChunkPlan, Ledger};
+pub use mask::DenseMask;
+pub use policy::{AnchorPolicy, CachePolicy, FullPolicy, PolicyError, PolicyKind};
+pub use segments::{Place, SegmentTracker, Segments};
+pub use visibility::{Verdict, explain, visible};

@@ -1,0 +1,88 @@
+//! The book-keeping of a cache, without its tensors: which entries it holds, what the next tokens see of them, and
+//! which survive. Layers carry out what the ledger plans.
+
+use crate::accounting::CacheStats;
+use crate::mask::DenseMask;
+use crate::policy::CachePolicy;
+use crate::segments::Place;
+
+/// Which entries a cache holds, in order of their row index. Under the anchor policy that order is
+/// `[anchors | tail]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledger {
+    entries: Vec<Place>,
+    seen: usize,
+    peak: usize,
+}
+
+/// What every layer does with the next `T` tokens, when the cache holds `S` entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkPlan {
+    /// Which of the `S + T` keys (cached ones first) each of the `T` queries sees; `None` when each sees all.
+    pub mask: Option<DenseMask>,
+    /// Which of the `S + T` keys survive, ascending.
+    pub survivors: Vec<usize>,
+    /// The row positions of the `T` tokens, for the rotary embedding.
+    pub positions: Vec<usize>,
+    /// `S`, the entries held before.
+    pub cached: usize,
+}
+
+impl ChunkPlan {
+    /// `T`, the new tokens.
+    pub fn new_tokens(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// How many of the survivors stand at the front, where they are already: nothing has to move below this entry.
+    pub fn unmoved(&self) -> usize {
+        self.survivors.iter().zip(0..self.cached).take_while(|(s, i)| **s == *i).count()
+    }
+}
+
+impl Ledger {
+    /// The entries held, in order.
+    pub fn entries(&self) -> &[Place] {
+        &self.entries
+    }
+
+    /// Tokens processed so far.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// The most entries that one-token steps hold at a time, whatever the chunks really were.
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// Plans the next `chunk` and enters it: the ledger then stands as it will after the forward pass.
+    pub fn advance(&mut self, policy: &dyn CachePolicy, chunk: &[Place]) -> ChunkPlan {
+        let cached = self.entries.len();
+        let mut keys = std::mem::take(&mut self.entries);
+        keys.extend_from_slice(chunk);
+        let mask = DenseMask::under(policy, chunk, &keys);
+
+        // Token by token, as a decoder would go: this gives the exact peak, and the same survivors for any chunking.
+        let mut held: Vec<usize> = (0..cached).collect();
+        for (offset, newest) in chunk.iter().enumerate() {
+            held.push(cached + offset);
+            self.peak = self.peak.max(held.len());
+            held.retain(|&slot| policy.keeps(&keys[slot], newest));
+        }
+
+        self.seen += chunk.len();
+        self.entries = held.iter().map(|&slot| keys[slot]).collect();
+        ChunkPlan {
+            mask: (!mask.all()).then_some(mask),
+            survivors: held,
+            positions: chunk.iter().map(|p| p.position).collect(),
+            cached,
+        }
+    }
+
+    /// The account so far, for entries of `bytes_per_entry` bytes over all layers.
+    pub fn stats(&self, policy: &dyn CachePolicy, bytes_per_entry: usize) -> CacheStats {
+        CacheStats::new(policy, self, bytes_per_entry)
+    }
+}

@@ -1,0 +1,26 @@
+//! The paper's policy: anchors stay, the open segment stays until its anchor has been processed, the rest goes.
+
+use super::CachePolicy;
+use crate::segments::Place;
+
+/// The anchor mask with its reduced cache (paper, section 3.2 and Algorithm 1).
+///
+/// Entries are dropped when the anchor is the *input* of the forward pass. The paper's printed loop drops them when
+/// the anchor is predicted, one step early, before the anchor has read its segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AnchorPolicy;
+
+impl CachePolicy for AnchorPolicy {
+    fn name(&self) -> String {
+        "anchor".to_owned()
+    }
+
+    fn visible(&self, query: &Place, key: &Place) -> bool {
+        crate::visible(query, key)
+    }
+
+    fn keeps(&self, entry: &Place, newest: &Place) -> bool {
+        let open = !newest.anchor && entry.segment == newest.segment;
+        entry.document == newest.document && (entry.anchor || open)
+    }
+}

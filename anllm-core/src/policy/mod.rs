@@ -1,0 +1,73 @@
+//! Cache policies: what a token may see, and which entries a cache keeps. One file each, behind one trait.
+
+mod anchor;
+mod full;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use anchor::AnchorPolicy;
+pub use full::FullPolicy;
+
+use crate::segments::Place;
+
+/// What a token may see, and which cache entries later tokens may still need.
+///
+/// The two methods belong together: an entry that [`keeps`](Self::keeps) gives up must be invisible to every later
+/// token. Then decoding with the reduced cache equals the masked full forward, exactly.
+pub trait CachePolicy: fmt::Debug + Send + Sync {
+    /// The name by which the command line knows the policy.
+    fn name(&self) -> String;
+
+    /// Whether `query` sees `key`.
+    fn visible(&self, query: &Place, key: &Place) -> bool;
+
+    /// Whether `entry` must stay once `newest` has been processed. `newest` itself is an entry too.
+    fn keeps(&self, entry: &Place, newest: &Place) -> bool;
+}
+
+/// A policy by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PolicyKind {
+    /// `full`: causal attention, everything kept.
+    #[default]
+    Full,
+    /// `anchor`: the anchor mask; anchors and the open segment kept.
+    Anchor,
+}
+
+/// Text that is not a cache policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a cache policy (expected `full` or `anchor`)")]
+pub struct PolicyError(String);
+
+impl PolicyKind {
+    /// The policy itself.
+    pub fn policy(self) -> &'static dyn CachePolicy {
+        match self {
+            Self::Full => &FullPolicy,
+            Self::Anchor => &AnchorPolicy,
+        }
+    }
+}
+
+impl fmt::Display for PolicyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Anchor => "anchor",
+        })
+    }
+}
+
+impl FromStr for PolicyKind {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        match text {
+            "full" => Ok(Self::Full),
+            "anchor" => Ok(Self::Anchor),
+            _ => Err(PolicyError(text.to_owned())),
+        }
+    }
+}

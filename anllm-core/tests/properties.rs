@@ -1,0 +1,123 @@
+//! Properties that hold for any anchors, any documents and any chunking.
+
+use anllm_core::{AnchorPolicy, CachePolicy, DenseMask, FullPolicy, Ledger, Place, Segments, simulate};
+use proptest::prelude::*;
+
+/// Up to four documents; adjacent anchors, an anchor first or last, and none at all come up often.
+fn rows() -> impl Strategy<Value = Segments> {
+    let flags = prop_oneof![
+        Just(vec![false; 9]),
+        Just(vec![true; 5]),
+        prop::collection::vec(prop::bool::weighted(0.2), 1..40),
+        prop::collection::vec(any::<bool>(), 1..12),
+    ];
+    prop::collection::vec(flags, 1..4).prop_map(|d| Segments::from_documents(d.iter().map(Vec::as_slice)))
+}
+
+/// The definition, from the anchor list alone: segment ids are counted, not read.
+fn by_definition(segments: &Segments, i: usize, j: usize) -> bool {
+    let places = segments.places();
+    let anchor = |t: usize| segments.anchors().contains(&t);
+    let seg = |t: usize| {
+        (0..t).filter(|&a| anchor(a) && places[a].document == places[t].document).count()
+    };
+    j <= i && places[i].document == places[j].document && (seg(j) == seg(i) || (anchor(j) && !anchor(i)))
+}
+
+fn chunks(places: &[Place], sizes: &[usize]) -> Vec<Vec<Place>> {
+    let mut rest = places;
+    let mut out = Vec::new();
+    for &size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (chunk, later) = rest.split_at(size.min(rest.len()));
+        out.push(chunk.to_vec());
+        rest = later;
+    }
+    out
+}
+
+proptest! {
+    #[test]
+    fn the_mask_is_the_definition(row in rows()) {
+        let mask = DenseMask::of(&row);
+        let mut pairs = 0;
+        for i in 0..row.len() {
+            for j in 0..row.len() {
+                prop_assert_eq!(mask.get(i, j), by_definition(&row, i, j), "pair ({}, {})", i, j);
+                pairs += u64::from(mask.get(i, j));
+            }
+        }
+        prop_assert_eq!(pairs, row.visible_pairs());
+        prop_assert_eq!(row.lengths().iter().sum::<usize>(), row.len());
+    }
+
+    #[test]
+    fn without_anchors_the_mask_is_causal(len in 1usize..40) {
+        let row = Segments::from_anchors(len, &[]);
+        for i in 0..len {
+            for j in 0..len {
+                prop_assert_eq!(row.visible(i, j), j <= i);
+            }
+        }
+    }
+
+    /// What makes a reduced cache exact: a query sees through the cache just what it sees in the whole row.
+    #[test]
+    fn a_cache_shows_each_query_what_the_mask_does(
+        row in rows(),
+        sizes in prop::collection::vec(1usize..9, 1..5),
+        full in any::<bool>(),
+    ) {
+        let policy: &dyn CachePolicy = if full { &FullPolicy } else { &AnchorPolicy };
+        let mut ledger = Ledger::default();
+        for chunk in chunks(row.places(), &sizes) {
+            let keys: Vec<Place> = ledger.entries().iter().chain(&chunk).copied().collect();
+            let plan = ledger.advance(policy, &chunk);
+            for (t, query) in chunk.iter().enumerate() {
+                let through_cache: Vec<usize> = (0..keys.len())
+                    .filter(|&s| plan.mask.as_ref().is_none_or(|m| m.get(t, s)))
+                    .map(|s| keys[s].index)
+                    .collect();
+                let in_row: Vec<usize> =
+                    row.places().iter().filter(|key| policy.visible(query, key)).map(|key| key.index).collect();
+                prop_assert_eq!(through_cache, in_row);
+            }
+            let kept: Vec<Place> = plan.survivors.iter().map(|&s| keys[s]).collect();
+            prop_assert_eq!(ledger.entries(), &kept[..]);
+            prop_assert!(plan.unmoved() <= plan.cached);
+        }
+    }
+
+    #[test]
+    fn accounts_do_not_depend_on_chunks(row in rows(), sizes in prop::collection::vec(1usize..9, 1..5)) {
+        let mut ledger = Ledger::default();
+        for chunk in chunks(row.places(), &sizes) {
+            ledger.advance(&AnchorPolicy, &chunk);
+        }
+        prop_assert_eq!(ledger.stats(&AnchorPolicy, 8), simulate(&AnchorPolicy, &row, 8));
+    }
+
+    #[test]
+    fn one_document_keeps_its_anchors_and_its_tail(flags in prop::collection::vec(any::<bool>(), 1..60)) {
+        let row = Segments::from_flags(&flags);
+        let stats = simulate(&AnchorPolicy, &row, 8);
+        let tail = flags.iter().rev().take_while(|a| !**a).count();
+        let anchors = row.anchors().len();
+        prop_assert_eq!(stats.kept, anchors + tail);
+        prop_assert_eq!(stats.seen, flags.len());
+        prop_assert_eq!(stats.bytes, stats.kept * 8);
+        prop_assert_eq!(stats.full_bytes, flags.len() * 8);
+        let longest = row.lengths().into_iter().max().unwrap_or(0);
+        prop_assert!(stats.peak <= anchors + longest);
+        prop_assert!(stats.kept <= stats.peak);
+    }
+}
+
+#[test]
+fn the_full_policy_keeps_everything() {
+    let stats = simulate(&FullPolicy, &Segments::from_anchors(10, &[3, 6]), 4);
+    assert_eq!((stats.seen, stats.kept, stats.peak, stats.bytes), (10, 10, 10, 40));
+    assert_eq!(stats.reduction(), 0.0);
+}
