@@ -1,3 +1,25 @@
-//! The Llama family on Burn.
+//! The Llama family on [Burn](https://burn.dev), for anchor-based language models: real checkpoints in and out, one
+//! decoder for all of them, and the key/value cache whose entries a policy keeps or drops.
+//!
+//! ```text
+//! Checkpoint::open(path) ─┬─► ModelConfig        settings, checked
+//!                         ├─► Tokenizer          text ⇄ ids, and the vocabulary that anchor rules name
+//!                         └─► Decoder<B>         weights on any Burn backend
+//!                               ├─ forward         whole rows under a mask
+//!                               └─ forward_cached  the next tokens of a sequence, with its KvCache
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod cache;
+mod config;
+mod tokenizer;
 
 pub mod checkpoint;
+pub mod decoder;
+
+pub use cache::{Chunk, KvCache, LayerCache};
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use config::{Architecture, ModelConfig, RopeConfig, RopeScaling};
+pub use decoder::Decoder;
+pub use tokenizer::{Framing, TextStream, Tokenizer, TokenizerError};

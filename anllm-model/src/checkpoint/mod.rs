@@ -1,10 +1,28 @@
-//! Checkpoints in and out.
+//! Checkpoints in and out: Hugging Face folders and GGUF files, read through one trait, written as folders.
 
 mod error;
+mod export;
+mod hf;
+mod keys;
+mod load;
 mod mapped;
+mod open;
 mod source;
 
 pub mod gguf;
 
+use std::path::Path;
+
 pub use error::CheckpointError;
+pub use export::{AddedEmbedding, Export, ExportReport, StoredType};
+pub use keys::{EMBEDDING, ExpectedTensor, FINAL_NORM, HEAD, expected_tensors};
+pub use open::{Checkpoint, Format, Settings};
 pub use source::{TensorInfo, TensorSource};
+
+/// The content of a JSON file.
+pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value, CheckpointError> {
+    let text = std::fs::read(path).map_err(|e| CheckpointError::io(path, "read the file", e))?;
+    serde_json::from_slice(&text).map_err(|e| {
+        CheckpointError::malformed(path, format!("not valid JSON: {e}"), "the file is damaged: download it again")
+    })
+}

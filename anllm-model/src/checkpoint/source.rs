@@ -18,7 +18,7 @@ pub struct TensorInfo {
 }
 
 /// Named tensors on disk. Values are read one tensor at a time, so that at most one tensor exists twice.
-pub trait TensorSource {
+pub trait TensorSource: Send + Sync {
     /// The file or folder, for messages.
     fn path(&self) -> &Path;
 

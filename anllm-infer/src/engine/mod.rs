@@ -1,0 +1,145 @@
+//! The engine: a loaded model, and how a sequence moves through it.
+
+mod session;
+
+use std::sync::Arc;
+
+use anllm_core::{AnchorMatcher, CachePolicy};
+use anllm_model::{Checkpoint, Decoder, KvCache, ModelConfig};
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
+
+pub use session::Session;
+
+use crate::error::InferError;
+
+/// How a model is loaded and run.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Type of weights, activations and cache: `F32`, `F16` or `BF16`.
+    pub dtype: DType,
+    /// Tokens processed at once during prefill. It bounds memory; results do not depend on it.
+    pub prefill_chunk: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { dtype: DType::F32, prefill_chunk: 512 }
+    }
+}
+
+/// A loaded model with the anchor rule it runs under.
+#[derive(Debug)]
+pub struct Engine<B: Backend> {
+    decoder: Decoder<B>,
+    config: ModelConfig,
+    matcher: Arc<AnchorMatcher>,
+    prefill_chunk: usize,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Loads a checkpoint onto `device`. `matcher` says which tokens are anchors.
+    ///
+    /// # Errors
+    /// When the weights cannot be read.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        matcher: AnchorMatcher,
+        device: &B::Device,
+        options: &EngineOptions,
+    ) -> Result<Self, InferError> {
+        Ok(Self {
+            decoder: checkpoint.load(device, options.dtype)?,
+            config: checkpoint.config().clone(),
+            matcher: Arc::new(matcher),
+            prefill_chunk: options.prefill_chunk.max(1),
+        })
+    }
+
+    /// The weights.
+    pub fn decoder(&self) -> &Decoder<B> {
+        &self.decoder
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Which tokens are anchors.
+    pub fn matcher(&self) -> &AnchorMatcher {
+        &self.matcher
+    }
+
+    /// An empty sequence under `policy`.
+    pub fn session(&self, policy: &'static dyn CachePolicy) -> Session<B> {
+        let cache = KvCache::new(&self.config, policy, self.decoder.dtype());
+        Session::new(cache, Arc::clone(&self.matcher))
+    }
+
+    /// Processes `ids` in chunks and returns the scores `[V]` of the token after the last.
+    ///
+    /// # Errors
+    /// When there are no ids, one is unknown, or the context ends.
+    pub fn prefill(&self, session: &mut Session<B>, ids: &[u32]) -> Result<Vec<f32>, InferError> {
+        self.check(session, ids)?;
+        let mut last = None;
+        for chunk in ids.chunks(self.prefill_chunk) {
+            let hidden = session.forward(&self.decoder, chunk);
+            last = Some(hidden.narrow(1, chunk.len() - 1, 1));
+        }
+        // Only the last position needs the head, the widest matrix of the model.
+        last.map_or(Err(InferError::EmptyPrompt), |hidden| read(self.decoder.logits(hidden)))
+    }
+
+    /// Processes `ids` and hands the scores of every position to `each`, chunk by chunk: first token of the chunk,
+    /// scores `[1, T, V]`.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`], and whatever `each` returns.
+    pub fn score<E: From<InferError>>(
+        &self,
+        session: &mut Session<B>,
+        ids: &[u32],
+        chunk_size: usize,
+        mut each: impl FnMut(usize, Tensor<B, 3>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.check(session, ids)?;
+        let mut start = 0;
+        for chunk in ids.chunks(chunk_size.max(1)) {
+            let hidden = session.forward(&self.decoder, chunk);
+            each(start, self.decoder.logits(hidden))?;
+            start += chunk.len();
+        }
+        Ok(())
+    }
+
+    fn check(&self, session: &Session<B>, ids: &[u32]) -> Result<(), InferError> {
+        if ids.is_empty() {
+            return Err(InferError::EmptyPrompt);
+        }
+        let tokens = session.seen() + ids.len();
+        if tokens > self.config.max_positions {
+            return Err(InferError::TooLong { tokens, limit: self.config.max_positions });
+        }
+        self.check_ids(ids)
+    }
+
+    /// Checks that every id has an embedding.
+    ///
+    /// # Errors
+    /// Names the first that has none.
+    pub fn check_ids(&self, ids: &[u32]) -> Result<(), InferError> {
+        let vocab = self.config.vocab_size;
+        match ids.iter().find(|id| **id as usize >= vocab) {
+            Some(&id) => Err(InferError::UnknownToken { id, vocab }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Brings a tensor's values to the host, as `f32`.
+pub(crate) fn read<B: Backend, const N: usize>(tensor: Tensor<B, N>) -> Result<Vec<f32>, InferError> {
+    let data = tensor.try_into_data().map_err(|e| InferError::Device(format!("{e:?}")))?;
+    data.convert::<f32>().into_vec().map_err(|e| InferError::Device(format!("{e:?}")))
+}

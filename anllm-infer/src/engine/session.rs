@@ -1,0 +1,44 @@
+//! One sequence: its cache, and where its next token stands.
+
+use std::sync::Arc;
+
+use anllm_core::{AnchorMatcher, CacheStats, Place, SegmentTracker};
+use anllm_model::{Decoder, KvCache};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// The state of one request.
+#[derive(Debug, Clone)]
+pub struct Session<B: Backend> {
+    cache: KvCache<B>,
+    tracker: SegmentTracker,
+    matcher: Arc<AnchorMatcher>,
+}
+
+impl<B: Backend> Session<B> {
+    pub(super) fn new(cache: KvCache<B>, matcher: Arc<AnchorMatcher>) -> Self {
+        Self { cache, tracker: SegmentTracker::default(), matcher }
+    }
+
+    /// Tokens processed.
+    pub fn seen(&self) -> usize {
+        self.cache.ledger().seen()
+    }
+
+    /// Seen, kept, peak and bytes so far.
+    pub fn stats(&self) -> CacheStats {
+        self.cache.stats()
+    }
+
+    /// Bytes that the cache's buffers occupy, empty slots included.
+    pub fn allocated_bytes(&self) -> usize {
+        self.cache.allocated_bytes()
+    }
+
+    /// Places `ids` and runs them through the decoder: hidden states `[1, T, C]`.
+    pub(super) fn forward(&mut self, decoder: &Decoder<B>, ids: &[u32]) -> Tensor<B, 3> {
+        let mut place = |&id: &u32| self.tracker.push(self.matcher.is_anchor(id, self.tracker.position()));
+        let places: Vec<Place> = ids.iter().map(&mut place).collect();
+        decoder.forward_cached(ids, &places, &mut self.cache)
+    }
+}

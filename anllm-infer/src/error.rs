@@ -1,0 +1,57 @@
+//! What can go wrong while a model runs.
+
+use anllm_core::ResolveError;
+use anllm_model::{CheckpointError, TokenizerError};
+
+use crate::sampler::SamplingError;
+
+/// An error of inference.
+#[derive(Debug, thiserror::Error)]
+pub enum InferError {
+    /// The checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The tokenizer refused.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The anchor rule does not fit the vocabulary.
+    #[error(transparent)]
+    Rule(#[from] ResolveError),
+    /// The sampling settings contradict themselves.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// There is nothing to start from.
+    #[error("the prompt has no tokens\n  hint: give a text of at least one token; this tokenizer adds none of its own")]
+    EmptyPrompt,
+    /// More tokens than positions.
+    #[error(
+        "the text has {tokens} tokens, but this model's context ends at {limit}\n  \
+         hint: shorten the text; positions beyond the context were never trained, and anchors do not change that"
+    )]
+    TooLong {
+        /// Tokens so far, with those to add.
+        tokens: usize,
+        /// The model's positions.
+        limit: usize,
+    },
+    /// An id without an embedding.
+    #[error("token id {id} is beyond this model's vocabulary of {vocab} tokens")]
+    UnknownToken {
+        /// The id.
+        id: u32,
+        /// Rows of the embedding.
+        vocab: usize,
+    },
+    /// The scores contain a NaN.
+    #[error(
+        "the model's scores are not numbers after {tokens} tokens\n  \
+         hint: a damaged checkpoint, or a number overflowed: try --dtype f32"
+    )]
+    NotANumber {
+        /// Tokens processed.
+        tokens: usize,
+    },
+    /// The device failed.
+    #[error("the device failed while results were read: {0}")]
+    Device(String),
+}

@@ -1,0 +1,216 @@
+//! Keys and values of what a sequence may still look at. The ledger decides what stays; this file moves tensors.
+//!
+//! Each layer has two buffers `[1, K, capacity, D]` that grow by doubling, filled from the front with the entries in
+//! order of their row index: under the anchor policy `[anchors | tail]`. Keys are stored turned by their original
+//! positions and never touched again. A decode step appends in place; an anchor's step then moves one entry.
+
+use anllm_core::{CachePolicy, CacheStats, ChunkPlan, Ledger, Place};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
+
+use crate::config::ModelConfig;
+use crate::decoder::{Rotary, attend};
+
+/// The cache of one sequence. It belongs to a request; the decoder holds none.
+#[derive(Debug, Clone)]
+pub struct KvCache<B: Backend> {
+    policy: &'static dyn CachePolicy,
+    ledger: Ledger,
+    layers: Vec<LayerCache<B>>,
+    /// Elements of keys and values for one entry, over all layers.
+    elements_per_entry: usize,
+    dtype: DType,
+}
+
+impl<B: Backend> KvCache<B> {
+    /// An empty cache for a decoder of this configuration whose activations are `dtype`.
+    pub fn new(config: &ModelConfig, policy: &'static dyn CachePolicy, dtype: DType) -> Self {
+        Self {
+            policy,
+            ledger: Ledger::default(),
+            layers: vec![LayerCache::default(); config.layers],
+            elements_per_entry: config.kv_elements(),
+            dtype,
+        }
+    }
+
+    /// Seen, kept, peak and bytes so far.
+    pub fn stats(&self) -> CacheStats {
+        self.ledger.stats(self.policy, self.elements_per_entry * self.dtype.size())
+    }
+
+    /// Which entries are held.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Bytes that the buffers occupy, empty slots included.
+    pub fn allocated_bytes(&self) -> usize {
+        self.layers.iter().map(|layer| layer.capacity()).sum::<usize>() * self.elements_per_entry * self.dtype.size()
+            / self.layers.len().max(1)
+    }
+
+    pub(crate) fn advance(&mut self, places: &[Place]) -> ChunkPlan {
+        self.ledger.advance(self.policy, places)
+    }
+
+    pub(crate) fn layers_mut(&mut self) -> impl Iterator<Item = &mut LayerCache<B>> {
+        self.layers.iter_mut()
+    }
+}
+
+/// What all layers share while they process the same tokens: the plan, on the device.
+#[derive(Debug, Clone)]
+pub struct Chunk<B: Backend> {
+    pub(crate) rotary: Rotary<B>,
+    /// `[1, 1, T, S + T]`, true where hidden; none where every query sees every key.
+    hidden: Option<Tensor<B, 4, Bool>>,
+    keep: Keep<B>,
+    /// `S`, entries before the chunk.
+    cached: usize,
+    /// `T`.
+    tokens: usize,
+}
+
+/// What a layer does with the keys after attention.
+#[derive(Debug, Clone)]
+enum Keep<B: Backend> {
+    /// All `S + T` stay.
+    All,
+    /// The first `unmoved` stay where they are; behind them come those at `moved`, out of `S + T`.
+    Some { unmoved: usize, moved: Option<Tensor<B, 1, Int>> },
+}
+
+impl<B: Backend> Chunk<B> {
+    pub(crate) fn new(plan: ChunkPlan, rotary: Rotary<B>, device: &B::Device) -> Self {
+        let (cached, tokens) = (plan.cached, plan.new_tokens());
+        let keep = if plan.survivors.len() == cached + tokens {
+            Keep::All
+        } else {
+            let unmoved = plan.unmoved();
+            let moved: Vec<i32> = plan.survivors.iter().skip(unmoved).map(|&slot| slot as i32).collect();
+            let count = moved.len();
+            let moved = (count > 0).then(|| Tensor::from_data(TensorData::new(moved, [count]), device));
+            Keep::Some { unmoved, moved }
+        };
+        Self { rotary, hidden: plan.mask.map(|m| m.hidden::<B>(device).unsqueeze()), keep, cached, tokens }
+    }
+}
+
+/// Keys and values of one layer.
+#[derive(Debug, Clone)]
+pub struct LayerCache<B: Backend> {
+    keys: Buffer<B>,
+    values: Buffer<B>,
+}
+
+impl<B: Backend> Default for LayerCache<B> {
+    fn default() -> Self {
+        Self { keys: Buffer::default(), values: Buffer::default() }
+    }
+}
+
+impl<B: Backend> LayerCache<B> {
+    fn capacity(&self) -> usize {
+        self.keys.capacity()
+    }
+
+    /// Attention of the chunk's queries `[1, H, T, D]` over the cache and the chunk's own `key` and `value`
+    /// `[1, K, T, D]`; afterwards the cache holds the survivors.
+    pub(crate) fn attend(
+        &mut self,
+        query: Tensor<B, 4>,
+        key: Tensor<B, 4>,
+        value: Tensor<B, 4>,
+        chunk: &Chunk<B>,
+    ) -> Tensor<B, 4> {
+        let (cached, total) = (chunk.cached, chunk.cached + chunk.tokens);
+        let hidden = chunk.hidden.clone();
+        match &chunk.keep {
+            Keep::All => {
+                self.keys.write(cached, key);
+                self.values.write(cached, value);
+                attend(query, self.keys.view(total), self.values.view(total), hidden)
+            }
+            // One token: append in place, look, then move what survives.
+            Keep::Some { unmoved, moved } if chunk.tokens == 1 => {
+                self.keys.write(cached, key);
+                self.values.write(cached, value);
+                let heads = attend(query, self.keys.view(total), self.values.view(total), hidden);
+                if let Some(moved) = moved {
+                    let (keys, values) = (self.keys.view(total), self.values.view(total));
+                    self.keys.write(*unmoved, keys.select(2, moved.clone()));
+                    self.values.write(*unmoved, values.select(2, moved.clone()));
+                }
+                heads
+            }
+            // Many tokens: those that will be dropped never enter the cache, so that a long prompt does not grow it.
+            Keep::Some { unmoved, moved } => {
+                let keys = self.keys.joined(cached, key);
+                let values = self.values.joined(cached, value);
+                let heads = attend(query, keys.clone(), values.clone(), hidden);
+                if let Some(moved) = moved {
+                    self.keys.write(*unmoved, keys.select(2, moved.clone()));
+                    self.values.write(*unmoved, values.select(2, moved.clone()));
+                }
+                heads
+            }
+        }
+    }
+}
+
+/// A tensor `[1, K, capacity, D]` filled from the front.
+#[derive(Debug, Clone)]
+struct Buffer<B: Backend>(Option<Tensor<B, 4>>);
+
+impl<B: Backend> Default for Buffer<B> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<B: Backend> Buffer<B> {
+    /// The smallest buffer, in entries.
+    const SMALLEST: usize = 64;
+
+    fn capacity(&self) -> usize {
+        self.0.as_ref().map_or(0, |t| t.dims()[2])
+    }
+
+    /// Writes `entries` `[1, K, N, D]` from slot `start` on, growing as needed. In place where this is the only
+    /// holder of the buffer.
+    fn write(&mut self, start: usize, entries: Tensor<B, 4>) {
+        let [_, heads, count, width] = entries.dims();
+        let end = start + count;
+        let buffer = match self.0.take() {
+            Some(buffer) if buffer.dims()[2] >= end => buffer,
+            old => {
+                let capacity = end.next_power_of_two().max(Self::SMALLEST);
+                let options = (&entries.device(), entries.dtype());
+                let grown = Tensor::zeros([1, heads, capacity, width], options);
+                match old {
+                    Some(old) => {
+                        let held = start.min(old.dims()[2]);
+                        grown.slice_assign([0..1, 0..heads, 0..held, 0..width], old.narrow(2, 0, held))
+                    }
+                    None => grown,
+                }
+            }
+        };
+        self.0 = Some(buffer.slice_assign([0..1, 0..heads, start..end, 0..width], entries));
+    }
+
+    /// The first `len` entries, `[1, K, len, D]`.
+    fn view(&self, len: usize) -> Tensor<B, 4> {
+        match &self.0 {
+            Some(buffer) => buffer.clone().narrow(2, 0, len),
+            // Nothing was written, so that `len` is 0 and nobody looks; an empty tensor has no backend-neutral form.
+            None => Tensor::zeros([1, 1, 1, 1], &B::Device::default()),
+        }
+    }
+
+    /// The first `len` entries followed by `entries`, `[1, K, len + N, D]`, as a tensor of its own.
+    fn joined(&self, len: usize, entries: Tensor<B, 4>) -> Tensor<B, 4> {
+        if len == 0 { entries } else { Tensor::cat(vec![self.view(len), entries], 2) }
+    }
+}

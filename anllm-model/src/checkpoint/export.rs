@@ -1,0 +1,364 @@
+//! Writing a checkpoint as a Hugging Face folder that `transformers` loads, optionally with the token `<AC>` added.
+//! Tensors are streamed one by one, into a folder beside the target that takes its name when everything is written.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anllm_core::{AnchorRule, Vocabulary};
+use half::{bf16, f16};
+use serde_json::{Value, json};
+
+use super::error::CheckpointError;
+use super::keys::{EMBEDDING, ExpectedTensor, HEAD, expected_tensors};
+use super::open::Checkpoint;
+use crate::tokenizer::Tokenizer;
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredType {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit IEEE floats.
+    F16,
+    /// 16-bit brain floats.
+    BF16,
+}
+
+impl StoredType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+        }
+    }
+
+    fn torch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
+        }
+    }
+
+    fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+        }
+    }
+
+    fn write(self, values: &[f32], out: &mut impl Write) -> std::io::Result<()> {
+        for value in values {
+            match self {
+                Self::F32 => out.write_all(&value.to_le_bytes())?,
+                Self::F16 => out.write_all(&f16::from_f32(*value).to_le_bytes())?,
+                Self::BF16 => out.write_all(&bf16::from_f32(*value).to_le_bytes())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first values of the embedding of `<AC>`. The paper takes the mean; its code copies the row of ".".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddedEmbedding {
+    /// The mean of all rows.
+    Mean,
+    /// A copy of this token's row.
+    Copy(String),
+}
+
+/// What to write.
+#[derive(Debug, Clone)]
+pub struct Export {
+    /// How weights are stored.
+    pub dtype: StoredType,
+    /// Adds `<AC>`, in the embedding and in the head, and records the rule `ac`.
+    pub add_ac: Option<AddedEmbedding>,
+    /// The anchor rule to record; without one, what the checkpoint says stays.
+    pub anchors: Option<AnchorRule>,
+    /// Bytes of weights in one file; more are split.
+    pub shard_bytes: usize,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportReport {
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Names of the files in the folder.
+    pub files: Vec<String>,
+}
+
+/// The row that the embedding and the head gain.
+struct Growth {
+    id: usize,
+    values: AddedRow,
+}
+
+enum AddedRow {
+    Mean,
+    CopyOf(usize),
+}
+
+impl Export {
+    /// Writes `checkpoint` to `folder`, which must not exist or be empty.
+    ///
+    /// # Errors
+    /// When the folder is in use, a token to copy is not in the vocabulary, or reading or writing fails; the folder is
+    /// then as it was before.
+    pub fn write(&self, checkpoint: &Checkpoint, folder: &Path) -> Result<ExportReport, CheckpointError> {
+        refuse_used(folder)?;
+        let mut settings = checkpoint.settings().clone();
+        let growth = match &self.add_ac {
+            Some(how) => Some(self.grow(checkpoint, how, &mut settings.tokenizer)?),
+            None => None,
+        };
+        let vocab = checkpoint.config().vocab_size.max(growth.as_ref().map_or(0, |g| g.id + 1));
+        set_config(&mut settings.config, self.dtype, vocab, self.recorded_rule(growth.is_some()));
+
+        let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(|e| CheckpointError::io(parent, "create the folder", e))?;
+        let aside = tempfile::Builder::new()
+            .prefix(".anllm-convert-")
+            .tempdir_in(parent)
+            .map_err(|e| CheckpointError::io(parent, "create a folder beside the target", e))?;
+        let mut files = Vec::new();
+        let texts = [
+            ("config.json", Some(&settings.config)),
+            ("generation_config.json", settings.generation.as_ref()),
+            ("tokenizer.json", settings.tokenizer.as_ref()),
+            ("tokenizer_config.json", settings.tokenizer_config.as_ref()),
+        ];
+        for (name, json) in texts {
+            if let Some(json) = json {
+                write_json(&aside.path().join(name), json)?;
+                files.push(name.to_owned());
+            }
+        }
+        let parameters = self.write_weights(checkpoint, growth.as_ref(), vocab, aside.path(), &mut files)?;
+
+        if folder.exists() {
+            fs::remove_dir(folder).map_err(|e| CheckpointError::io(folder, "replace the empty folder", e))?;
+        }
+        let finished = aside.keep();
+        set_permissions(&finished)?;
+        fs::rename(&finished, folder).map_err(|e| {
+            // Nothing half-written stays behind; that the rename failed is what the user must hear.
+            let _ = fs::remove_dir_all(&finished);
+            CheckpointError::io(folder, "move the finished folder into place", e)
+        })?;
+        Ok(ExportReport { parameters, files })
+    }
+
+    fn recorded_rule(&self, grown: bool) -> Option<AnchorRule> {
+        self.anchors.clone().or(grown.then_some(AnchorRule::Added))
+    }
+
+    /// Adds `<AC>` to the tokenizer and says which row the matrices gain.
+    fn grow(
+        &self,
+        checkpoint: &Checkpoint,
+        how: &AddedEmbedding,
+        tokenizer_json: &mut Option<Value>,
+    ) -> Result<Growth, CheckpointError> {
+        let tokenizer = checkpoint.tokenizer()?;
+        if tokenizer.id(AnchorRule::ADDED_TOKEN).is_some() {
+            return Err(CheckpointError::malformed(
+                checkpoint.path(),
+                format!("the vocabulary already has the token {}", AnchorRule::ADDED_TOKEN),
+                "convert without --add-ac",
+            ));
+        }
+        let values = match how {
+            AddedEmbedding::Mean => AddedRow::Mean,
+            AddedEmbedding::Copy(token) => AddedRow::CopyOf(row_of(checkpoint, &tokenizer, token)?),
+        };
+        let id = tokenizer.size();
+        if let Some(json) = tokenizer_json {
+            add_special_token(json, id, AnchorRule::ADDED_TOKEN);
+        }
+        Ok(Growth { id, values })
+    }
+
+    /// Writes the shards and the index; returns the number of parameters.
+    fn write_weights(
+        &self,
+        checkpoint: &Checkpoint,
+        growth: Option<&Growth>,
+        vocab: usize,
+        folder: &Path,
+        files: &mut Vec<String>,
+    ) -> Result<usize, CheckpointError> {
+        let mut config = checkpoint.config().clone();
+        config.vocab_size = vocab;
+        let tensors = expected_tensors(&config);
+        let count = |t: &ExpectedTensor| t.shape.iter().product::<usize>();
+        let shards = split(&tensors, |t| count(t) * self.dtype.size(), self.shard_bytes.max(1));
+        let mut map = BTreeMap::new();
+        for (number, shard) in shards.iter().enumerate() {
+            let name = match shards.len() {
+                1 => "model.safetensors".to_owned(),
+                all => format!("model-{:05}-of-{all:05}.safetensors", number + 1),
+            };
+            self.write_shard(checkpoint, growth, shard, &folder.join(&name))?;
+            map.extend(shard.iter().map(|t| (t.name.clone(), name.clone())));
+            files.push(name);
+        }
+        let parameters: usize = tensors.iter().map(count).sum();
+        if shards.len() > 1 {
+            let index = json!({
+                "metadata": { "total_parameters": parameters, "total_size": parameters * self.dtype.size() },
+                "weight_map": map,
+            });
+            let name = "model.safetensors.index.json";
+            write_json(&folder.join(name), &index)?;
+            files.push(name.to_owned());
+        }
+        Ok(parameters)
+    }
+
+    fn write_shard(
+        &self,
+        checkpoint: &Checkpoint,
+        growth: Option<&Growth>,
+        tensors: &[ExpectedTensor],
+        path: &Path,
+    ) -> Result<(), CheckpointError> {
+        let io = |e| CheckpointError::io(path, "write the weights", e);
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(path).map_err(io)?);
+        let header = self.header(tensors);
+        out.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
+        out.write_all(&header).map_err(io)?;
+        for tensor in tensors {
+            let mut values = checkpoint.source().read_f32(&tensor.name)?;
+            if let Some(growth) = growth.filter(|_| tensor.name == EMBEDDING || tensor.name == HEAD) {
+                growth.apply(&mut values, checkpoint.config().hidden_size);
+            }
+            self.dtype.write(&values, &mut out).map_err(io)?;
+        }
+        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
+        file.sync_all().map_err(io)
+    }
+
+    /// The safetensors header: names, types, shapes and places of the values, padded to a multiple of 8 bytes.
+    fn header(&self, tensors: &[ExpectedTensor]) -> Vec<u8> {
+        let mut entries = serde_json::Map::new();
+        entries.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
+        let mut start = 0;
+        for tensor in tensors {
+            let end = start + tensor.shape.iter().product::<usize>() * self.dtype.size();
+            let entry = json!({ "dtype": self.dtype.name(), "shape": tensor.shape, "data_offsets": [start, end] });
+            entries.insert(tensor.name.clone(), entry);
+            start = end;
+        }
+        let mut header = Value::Object(entries).to_string().into_bytes();
+        header.resize(header.len().next_multiple_of(8), b' ');
+        header
+    }
+}
+
+impl Growth {
+    /// Sets the new row of a matrix `[V, width]`, which gains rows as needed.
+    fn apply(&self, values: &mut Vec<f32>, width: usize) {
+        let row = match self.values {
+            AddedRow::CopyOf(row) => values[row * width..(row + 1) * width].to_vec(),
+            AddedRow::Mean => {
+                let rows = values.len() / width;
+                let mut sums = vec![0f64; width];
+                for row in values.chunks_exact(width) {
+                    for (sum, value) in sums.iter_mut().zip(row) {
+                        *sum += f64::from(*value);
+                    }
+                }
+                sums.into_iter().map(|sum| (sum / rows as f64) as f32).collect()
+            }
+        };
+        values.resize(values.len().max((self.id + 1) * width), 0.0);
+        values[self.id * width..(self.id + 1) * width].copy_from_slice(&row);
+    }
+}
+
+fn refuse_used(folder: &Path) -> Result<(), CheckpointError> {
+    let used = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
+        Err(e) => return Err(CheckpointError::io(folder, "use the folder", e)),
+    };
+    match used {
+        true => Err(CheckpointError::malformed(folder, "the folder is not empty", "choose a new folder with --to")),
+        false => Ok(()),
+    }
+}
+
+fn row_of(checkpoint: &Checkpoint, tokenizer: &Tokenizer, token: &str) -> Result<usize, CheckpointError> {
+    let by_text = || (0..tokenizer.size() as u32).find(|id| tokenizer.text(*id).as_deref() == Some(token));
+    let id = tokenizer.id(token).or_else(by_text).map(|id| id as usize);
+    id.filter(|id| *id < checkpoint.config().vocab_size).ok_or_else(|| {
+        let what = format!("the token {token:?}, whose embedding <AC> should copy, is not in the vocabulary");
+        CheckpointError::malformed(checkpoint.path(), what, "choose another token, or `--add-ac mean`")
+    })
+}
+
+fn add_special_token(tokenizer: &mut Value, id: usize, content: &str) {
+    let token = json!({
+        "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": true,
+    });
+    match tokenizer.get_mut("added_tokens").and_then(Value::as_array_mut) {
+        Some(tokens) => tokens.push(token),
+        None => tokenizer["added_tokens"] = json!([token]),
+    }
+}
+
+fn set_config(config: &mut Value, dtype: StoredType, vocab: usize, rule: Option<AnchorRule>) {
+    config["vocab_size"] = json!(vocab);
+    // `dtype` is transformers 5's name of `torch_dtype`; a file that has the old one keeps it.
+    let key = if config.get("torch_dtype").is_some() { "torch_dtype" } else { "dtype" };
+    config[key] = json!(dtype.torch_name());
+    if let Some(rule) = rule {
+        config["anllm"] = json!({ "format": 1, "anchors": rule.to_string() });
+    }
+}
+
+/// Cuts the list into runs of at most `limit` bytes; a tensor larger than that stands alone.
+fn split<T: Clone>(items: &[T], bytes: impl Fn(&T) -> usize, limit: usize) -> Vec<Vec<T>> {
+    let mut runs: Vec<Vec<T>> = Vec::new();
+    let mut size = 0;
+    for item in items {
+        size += bytes(item);
+        match runs.last_mut() {
+            Some(run) if size <= limit => run.push(item.clone()),
+            _ => {
+                size = bytes(item);
+                runs.push(vec![item.clone()]);
+            }
+        }
+    }
+    runs
+}
+
+fn write_json(path: &PathBuf, json: &Value) -> Result<(), CheckpointError> {
+    let text = format!("{json:#}\n");
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|e| CheckpointError::io(path, "write the file", e))
+}
+
+/// Temporary folders are private; a finished checkpoint is as readable as any folder the user makes.
+fn set_permissions(folder: &Path) -> Result<(), CheckpointError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
+            .map_err(|e| CheckpointError::io(folder, "set the folder's permissions", e))?;
+    }
+    let _ = folder;
+    Ok(())
+}

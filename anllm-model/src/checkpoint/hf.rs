@@ -1,0 +1,175 @@
+//! Hugging Face folders: weights in one `model.safetensors`, or in shards listed by `model.safetensors.index.json`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use rayon::prelude::*;
+use safetensors::tensor::{Dtype, Metadata};
+use serde_json::Value;
+
+use super::error::CheckpointError;
+use super::mapped::MappedFile;
+use super::source::{TensorInfo, TensorSource};
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// The weights of one folder. Headers are read at once, values on demand.
+#[derive(Debug)]
+pub(crate) struct HfWeights {
+    folder: PathBuf,
+    shards: Vec<Shard>,
+    tensors: Vec<TensorInfo>,
+    /// Tensor name → number of its shard.
+    shard_of: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    file: MappedFile,
+    header: Metadata,
+    /// Where values begin, from the start of the file.
+    data: u64,
+}
+
+impl HfWeights {
+    pub(crate) fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        let files = shard_files(folder)?;
+        let mut weights =
+            Self { folder: folder.to_owned(), shards: Vec::new(), tensors: Vec::new(), shard_of: HashMap::new() };
+        for (path, listed) in files {
+            weights.add_shard(&path, listed.as_deref())?;
+        }
+        Ok(weights)
+    }
+
+    fn add_shard(&mut self, path: &Path, listed: Option<&[String]>) -> Result<(), CheckpointError> {
+        let shard = Shard::open(path)?;
+        let number = self.shards.len();
+        let mut entries: Vec<_> = shard.header.tensors().into_iter().collect();
+        entries.sort_by_key(|(_, info)| info.data_offsets.0);
+        for (name, info) in entries {
+            if self.shard_of.insert(name.clone(), number).is_some() {
+                let what = format!("tensor `{name}` is stored in more than one file");
+                return Err(CheckpointError::malformed(path, what, "remove the file that does not belong to the model"));
+            }
+            self.tensors.push(TensorInfo {
+                name,
+                shape: info.shape.clone(),
+                dtype: format!("{:?}", info.dtype),
+                bytes: (info.data_offsets.1 - info.data_offsets.0) as u64,
+            });
+        }
+        if let Some(missing) = listed.into_iter().flatten().find(|name| self.shard_of.get(*name) != Some(&number)) {
+            let what = format!("{INDEX} says that tensor `{missing}` is in this file, but it is not");
+            return Err(CheckpointError::malformed(path, what, "the shards and the index are from different downloads"));
+        }
+        self.shards.push(shard);
+        Ok(())
+    }
+}
+
+/// The folder's weight files, each with the tensors that the index expects in it.
+fn shard_files(folder: &Path) -> Result<Vec<(PathBuf, Option<Vec<String>>)>, CheckpointError> {
+    let index_path = folder.join(INDEX);
+    if !index_path.is_file() {
+        let single = folder.join(SINGLE);
+        if !single.is_file() {
+            let what = format!("found neither {SINGLE} nor {INDEX} in the folder");
+            let hint = "PyTorch .bin files are not read: convert them to safetensors first";
+            return Err(CheckpointError::malformed(folder, what, hint));
+        }
+        return Ok(vec![(single, None)]);
+    }
+    let index = super::read_json(&index_path)?;
+    let Some(map) = index.get("weight_map").and_then(Value::as_object) else {
+        let what = "expected an object `weight_map` from tensor names to file names";
+        return Err(CheckpointError::malformed(&index_path, what, "download the index again"));
+    };
+    let mut files: Vec<(PathBuf, Option<Vec<String>>)> = Vec::new();
+    for (tensor, file) in map {
+        // A plain file name: an index must not reach outside its folder.
+        let plain = file.as_str().filter(|f| Path::new(f).file_name().is_some_and(|name| name == *f));
+        let Some(file) = plain else {
+            let what = format!("`weight_map` sends tensor `{tensor}` to {file}, which is not a file name");
+            return Err(CheckpointError::malformed(&index_path, what, "download the index again"));
+        };
+        let path = folder.join(file);
+        match files.iter_mut().find(|(known, _)| *known == path) {
+            Some((_, Some(tensors))) => tensors.push(tensor.clone()),
+            _ => files.push((path, Some(vec![tensor.clone()]))),
+        }
+    }
+    Ok(files)
+}
+
+impl Shard {
+    fn open(path: &Path) -> Result<Self, CheckpointError> {
+        /// The longest header that the safetensors format allows.
+        const HEADER_LIMIT: u64 = 100_000_000;
+        let file = MappedFile::open(path)?;
+        let bad = |what: String| {
+            CheckpointError::malformed(path, what, "the file is cut short or damaged: copy or download it again")
+        };
+        if file.len() < 8 {
+            return Err(bad(format!("expected a safetensors file, found {} bytes", file.len())));
+        }
+        let mut first = [0; 8];
+        first.copy_from_slice(&file.range(0, 8)?);
+        let header_len = u64::from_le_bytes(first);
+        if header_len > HEADER_LIMIT || header_len > file.len() - 8 {
+            return Err(bad(format!(
+                "the safetensors header claims {header_len} bytes, the file has {} (limit {HEADER_LIMIT})",
+                file.len()
+            )));
+        }
+        let map = file.range(0, 8 + header_len)?;
+        let (_, header) = safetensors::SafeTensors::read_metadata(&map)
+            .map_err(|e| bad(format!("the safetensors header is not valid: {e}")))?;
+        let data = 8 + header_len;
+        let (expected, found) = (header.data_len() as u64, file.len() - data);
+        if expected != found {
+            return Err(bad(format!("the header describes {expected} bytes of values, the file holds {found}")));
+        }
+        Ok(Self { file, header, data })
+    }
+}
+
+impl TensorSource for HfWeights {
+    fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let shard = self.shard_of.get(name).and_then(|&number| self.shards.get(number));
+        let Some((shard, info)) = shard.and_then(|s| s.header.info(name).map(|info| (s, info))) else {
+            let what = format!("there is no tensor `{name}`");
+            return Err(CheckpointError::malformed(&self.folder, what, "`anllm inspect` lists what is there"));
+        };
+        let (start, end) = info.data_offsets;
+        let bytes = shard.file.range(shard.data + start as u64, (end - start) as u64)?;
+        to_f32(info.dtype, &bytes).ok_or_else(|| {
+            let what = format!("tensor `{name}` is stored as {:?}", info.dtype);
+            CheckpointError::unsupported(shard.file.path(), what, "weights may be stored as F64, F32, F16 or BF16")
+        })
+    }
+}
+
+fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    fn each<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32 + Sync) -> Vec<f32> {
+        let (items, _) = bytes.as_chunks::<N>();
+        items.par_iter().with_min_len(1 << 16).map(|b| read(*b)).collect()
+    }
+    match dtype {
+        Dtype::F64 => Some(each(bytes, |b| f64::from_le_bytes(b) as f32)),
+        Dtype::F32 => Some(each(bytes, f32::from_le_bytes)),
+        Dtype::F16 => Some(each(bytes, |b| f16::from_le_bytes(b).to_f32())),
+        Dtype::BF16 => Some(each(bytes, |b| bf16::from_le_bytes(b).to_f32())),
+        _ => None,
+    }
+}

@@ -1,0 +1,188 @@
+//! Opening a checkpoint, whatever its format: settings are read and checked against the tensors before any value is.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::error::CheckpointError;
+use super::gguf::GgufFile;
+use super::hf::HfWeights;
+use super::keys::expected_tensors;
+use super::read_json;
+use super::source::{TensorInfo, TensorSource};
+use crate::config::ModelConfig;
+use crate::tokenizer::Tokenizer;
+
+/// A checkpoint's settings, in the form of the files of a Hugging Face folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `config.json`.
+    pub config: Value,
+    /// `generation_config.json`.
+    pub generation: Option<Value>,
+    /// `tokenizer.json`.
+    pub tokenizer: Option<Value>,
+    /// `tokenizer_config.json`.
+    pub tokenizer_config: Option<Value>,
+}
+
+/// Where a checkpoint came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A folder with `config.json` and safetensors.
+    HuggingFace,
+    /// One GGUF file.
+    Gguf,
+}
+
+/// An open checkpoint whose tensors fit its configuration.
+pub struct Checkpoint {
+    path: PathBuf,
+    format: Format,
+    config: ModelConfig,
+    settings: Settings,
+    source: Box<dyn TensorSource>,
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkpoint").field("path", &self.path).field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+impl Checkpoint {
+    /// Opens a Hugging Face folder or a `.gguf` file and checks every tensor's shape; values stay on disk.
+    ///
+    /// # Errors
+    /// When the path is neither, a file is damaged, or tensors and configuration do not fit.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let meta = std::fs::metadata(path).map_err(|e| CheckpointError::io(path, "open the model", e))?;
+        let (format, settings, source) = if meta.is_dir() { open_folder(path)? } else { open_gguf(path)? };
+        let config = with_generation_eos(path, &settings)?;
+        check_tensors(&config, source.as_ref())?;
+        Ok(Self { path: path.to_owned(), format, config, settings, source })
+    }
+
+    /// The folder or file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The settings, checked.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The settings, as files.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The weights.
+    pub fn source(&self) -> &dyn TensorSource {
+        self.source.as_ref()
+    }
+
+    /// Tensors in the file that the decoder has no use for.
+    pub fn unused(&self) -> Vec<&TensorInfo> {
+        let expected = expected_tensors(&self.config);
+        self.source.tensors().iter().filter(|t| !expected.iter().any(|e| e.name == t.name)).collect()
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// When the checkpoint has none, or it cannot be read.
+    pub fn tokenizer(&self) -> Result<Tokenizer, CheckpointError> {
+        let file = match self.format {
+            Format::HuggingFace => self.path.join("tokenizer.json"),
+            Format::Gguf => self.path.clone(),
+        };
+        match &self.settings.tokenizer {
+            Some(json) => Tokenizer::from_json(&file, json),
+            None => Err(CheckpointError::malformed(
+                &self.path,
+                "the folder has no tokenizer.json",
+                "slow-only tokenizers (tokenizer.model) must be saved as tokenizer.json first, as `transformers` does",
+            )),
+        }
+    }
+}
+
+type Opened = (Format, Settings, Box<dyn TensorSource>);
+
+fn open_folder(folder: &Path) -> Result<Opened, CheckpointError> {
+    let config_path = folder.join("config.json");
+    if !config_path.is_file() {
+        return Err(CheckpointError::malformed(
+            folder,
+            "the folder has no config.json",
+            "name a Hugging Face model folder (config.json, model.safetensors, tokenizer.json) or a .gguf file",
+        ));
+    }
+    let optional = |name: &str| {
+        let path = folder.join(name);
+        if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
+    };
+    let settings = Settings {
+        config: read_json(&config_path)?,
+        generation: optional("generation_config.json")?,
+        tokenizer: optional("tokenizer.json")?,
+        tokenizer_config: optional("tokenizer_config.json")?,
+    };
+    // Settings are judged before weights: "unsupported architecture" helps more than "no model.safetensors".
+    ModelConfig::from_json(&config_path, &settings.config)?;
+    Ok((Format::HuggingFace, settings, Box::new(HfWeights::open(folder)?)))
+}
+
+fn open_gguf(path: &Path) -> Result<Opened, CheckpointError> {
+    let file = GgufFile::open(path)?;
+    let settings = Settings {
+        config: file.config_json()?,
+        generation: Some(file.generation_config_json()?),
+        tokenizer: Some(file.tokenizer_json()?),
+        tokenizer_config: Some(file.tokenizer_config_json()?),
+    };
+    Ok((Format::Gguf, settings, Box::new(file)))
+}
+
+/// The configuration, with the end tokens of `generation_config.json`, which instruction-tuned models extend.
+fn with_generation_eos(path: &Path, settings: &Settings) -> Result<ModelConfig, CheckpointError> {
+    let config_path = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
+    let mut config = ModelConfig::from_json(&config_path, &settings.config)?;
+    if let Some(generation) = &settings.generation {
+        let generation_path = if path.is_dir() { path.join("generation_config.json") } else { path.to_owned() };
+        config.add_generation_settings(&generation_path, generation)?;
+    }
+    Ok(config)
+}
+
+fn check_tensors(config: &ModelConfig, source: &dyn TensorSource) -> Result<(), CheckpointError> {
+    for expected in expected_tensors(config) {
+        match source.info(&expected.name) {
+            Some(found) if found.shape == expected.shape => {}
+            Some(found) => {
+                return Err(CheckpointError::Shape {
+                    path: source.path().to_owned(),
+                    tensor: expected.name,
+                    expected: expected.shape,
+                    found: found.shape.clone(),
+                });
+            }
+            None => {
+                return Err(CheckpointError::MissingTensor {
+                    path: source.path().to_owned(),
+                    tensor: expected.name,
+                    expected: expected.shape,
+                    hint: "a file of the model is missing, or config.json belongs to another model".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
+}

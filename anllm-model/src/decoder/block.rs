@@ -1,0 +1,45 @@
+//! One block: attention and MLP, each normalised before and added after.
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Tensor};
+
+use super::attention::{Attention, attend};
+use super::mlp::Mlp;
+use super::norm::RmsNorm;
+use super::rotary::Rotary;
+use crate::cache::{Chunk, LayerCache};
+
+/// A decoder block.
+#[derive(Module, Debug)]
+pub struct Block<B: Backend> {
+    /// Before attention, `[C]`.
+    pub attention_norm: RmsNorm<B>,
+    /// Attention.
+    pub attention: Attention<B>,
+    /// Before the MLP, `[C]`.
+    pub mlp_norm: RmsNorm<B>,
+    /// MLP.
+    pub mlp: Mlp<B>,
+}
+
+impl<B: Backend> Block<B> {
+    /// Whole rows: `x` is `[B, T, C]`, `hidden` `[B | 1, 1, T, T]`.
+    pub fn forward(&self, x: Tensor<B, 3>, rotary: &Rotary<B>, hidden: Option<Tensor<B, 4, Bool>>) -> Tensor<B, 3> {
+        let p = self.attention.project(self.attention_norm.forward(x.clone()), rotary);
+        self.finish(x, attend(p.query, p.key, p.value, hidden))
+    }
+
+    /// The next tokens of one sequence: `x` is `[1, T, C]`. Reads the layer's cache, and leaves in it what survives.
+    pub fn forward_cached(&self, x: Tensor<B, 3>, chunk: &Chunk<B>, cache: &mut LayerCache<B>) -> Tensor<B, 3> {
+        let p = self.attention.project(self.attention_norm.forward(x.clone()), &chunk.rotary);
+        let heads = cache.attend(p.query, p.key, p.value, chunk);
+        self.finish(x, heads)
+    }
+
+    fn finish(&self, x: Tensor<B, 3>, heads: Tensor<B, 4>) -> Tensor<B, 3> {
+        let x = x + self.attention.join(heads);
+        let y = self.mlp.forward(self.mlp_norm.forward(x.clone()));
+        x + y
+    }
+}

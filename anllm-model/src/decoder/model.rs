@@ -1,0 +1,97 @@
+//! The whole decoder: embedding, blocks, last norm, head.
+
+use anllm_core::{CachePolicy, DenseMask, Place};
+use burn::module::{Module, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Int, Tensor, TensorData};
+
+use super::block::Block;
+use super::linear::Linear;
+use super::norm::RmsNorm;
+use super::rotary::Rotary;
+use crate::cache::{Chunk, KvCache};
+
+/// A Llama-family decoder.
+#[derive(Module, Debug)]
+pub struct Decoder<B: Backend> {
+    /// `[V, C]`.
+    pub embedding: Param<Tensor<B, 2>>,
+    /// The blocks, first to last.
+    pub blocks: Vec<Block<B>>,
+    /// Before the head, `[C]`.
+    pub norm: RmsNorm<B>,
+    /// `[V, C]`; none where the embedding serves.
+    pub head: Option<Linear<B>>,
+    /// Radians per position for each pair of channels, `D/2` of them.
+    pub frequencies: Vec<f64>,
+    /// What cosines and sines are multiplied by.
+    pub amplitude: f64,
+}
+
+impl<B: Backend> Decoder<B> {
+    /// The device the weights are on.
+    pub fn device(&self) -> B::Device {
+        self.embedding.val().device()
+    }
+
+    /// The type of weights, activations and cache.
+    pub fn dtype(&self) -> DType {
+        self.embedding.val().dtype()
+    }
+
+    /// Width of the vocabulary, `V`.
+    pub fn vocab_size(&self) -> usize {
+        self.embedding.val().dims()[0]
+    }
+
+    /// One whole row under `policy`'s mask, without a cache: the reference that every cache is checked against.
+    /// Returns hidden states `[1, T, C]`, ready for [`Self::logits`].
+    ///
+    /// Attention builds the dense `T × T` mask: memory grows with the square of the row.
+    pub fn forward(&self, ids: &[u32], places: &[Place], policy: &dyn CachePolicy) -> Tensor<B, 3> {
+        let device = self.device();
+        let mask = DenseMask::under(policy, places, places);
+        let hidden = (!mask.all()).then(|| mask.hidden::<B>(&device).unsqueeze());
+        let positions: Vec<usize> = places.iter().map(|p| p.position).collect();
+        let rotary = self.rotary(&positions, &device);
+        let mut x = self.embed(ids, &device);
+        for block in &self.blocks {
+            x = block.forward(x, &rotary, hidden.clone());
+        }
+        self.norm.forward(x)
+    }
+
+    /// The next tokens of the sequence that `cache` holds, at `places`. Returns hidden states `[1, T, C]`; the cache
+    /// is left with what survives.
+    pub fn forward_cached(&self, ids: &[u32], places: &[Place], cache: &mut KvCache<B>) -> Tensor<B, 3> {
+        let device = self.device();
+        let plan = cache.advance(places);
+        let rotary = self.rotary(&plan.positions, &device);
+        let chunk = Chunk::new(plan, rotary, &device);
+        let mut x = self.embed(ids, &device);
+        for (block, layer) in self.blocks.iter().zip(cache.layers_mut()) {
+            x = block.forward_cached(x, &chunk, layer);
+        }
+        self.norm.forward(x)
+    }
+
+    /// Next-token scores of hidden states `[B, T, C]`: `[B, T, V]`.
+    pub fn logits(&self, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+        match &self.head {
+            Some(head) => head.forward(hidden),
+            None => Linear { weight: self.embedding.clone(), bias: None }.forward(hidden),
+        }
+    }
+
+    fn rotary(&self, positions: &[usize], device: &B::Device) -> Rotary<B> {
+        Rotary::new(&self.frequencies, self.amplitude, positions, 1, self.dtype(), device)
+    }
+
+    /// `[1, T, C]`.
+    fn embed(&self, ids: &[u32], device: &B::Device) -> Tensor<B, 3> {
+        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+        let tokens = ids.len();
+        let ids = Tensor::<B, 1, Int>::from_data(TensorData::new(ids, [tokens]), device);
+        self.embedding.val().select(0, ids).unsqueeze()
+    }
+}

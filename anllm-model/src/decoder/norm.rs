@@ -1,0 +1,29 @@
+//! Root-mean-square normalisation: `y = x / √(mean(x²) + ε) · w`, computed in 32 bits whatever the weights' width.
+
+use burn::module::{Module, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor};
+
+/// RMS norm over the last dimension.
+#[derive(Module, Debug)]
+pub struct RmsNorm<B: Backend> {
+    /// `[width]`.
+    pub weight: Param<Tensor<B, 1>>,
+    /// ε, inside the root.
+    pub eps: f64,
+}
+
+impl<B: Backend> RmsNorm<B> {
+    /// From the checkpoint's weight, `[width]`.
+    pub fn new(weight: Tensor<B, 1>, eps: f64) -> Self {
+        Self { weight: Param::from_tensor(weight), eps }
+    }
+
+    /// `[…, width]` to the same shape.
+    pub fn forward<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
+        let dtype: FloatDType = x.dtype().into();
+        let x = x.cast(FloatDType::F32);
+        let root = x.clone().powi_scalar(2).mean_dim(N - 1).add_scalar(self.eps).sqrt();
+        x.div(root).cast(dtype) * self.weight.val().unsqueeze()
+    }
+}
