@@ -1,1 +1,46 @@
-fn main() {}
+//! The `anllm` command. Arguments are parsed into plain records (`args`), each command resolves its own and runs
+//! (`commands`), and one function turns a device name into a Burn backend (`device`). This file only dispatches and
+//! maps outcomes to exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted.
+
+mod args;
+mod commands;
+mod device;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::output::{Interrupted, Output};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    output::start_logging(cli.verbose);
+    let output = Output::new(cli.json);
+    let outcome = run(cli.command, &output);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
+        Err(error) => {
+            output::report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, output: &Output) -> anyhow::Result<()> {
+    match command {
+        Command::Generate(args) => commands::generate::run(args, output),
+        Command::Eval(args) => commands::eval::run(args, output),
+        Command::Verify(args) => commands::verify::run(args, output),
+        Command::Logits(args) => commands::logits::run(args, output),
+        Command::Anchors(args) => commands::anchors::run(args, output),
+        Command::Inspect(args) => commands::inspect::run(args, output),
+        Command::Convert(args) => commands::convert::run(args, output),
+        Command::Devices => commands::devices::run(output),
+        Command::Completions(args) => commands::completions::run(args),
+        Command::Man(args) => commands::man::run(args),
+    }
+}

@@ -1,1 +1,9 @@
-//! placeholder
+//! How good a model is under a mask, with what it saves reported beside it.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod perplexity;
+mod windows;
+
+pub use perplexity::{EvalError, Perplexity, PerplexityOptions, perplexity};
+pub use windows::{Window, WindowError, windows};

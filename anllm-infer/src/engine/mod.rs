@@ -114,6 +114,16 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
+    /// The scores `[T, V]`, row-major, of every position, under the dense mask and without a cache.
+    ///
+    /// # Errors
+    /// When there are no ids, one is unknown, or they are more than the context.
+    pub fn dense_logits(&self, ids: &[u32], policy: &'static dyn CachePolicy) -> Result<Vec<f32>, InferError> {
+        self.check(&self.session(policy), ids)?;
+        let segments = self.matcher.segments(ids);
+        read(self.decoder.logits(self.decoder.forward(ids, segments.places(), policy)))
+    }
+
     fn check(&self, session: &Session<B>, ids: &[u32]) -> Result<(), InferError> {
         if ids.is_empty() {
             return Err(InferError::EmptyPrompt);

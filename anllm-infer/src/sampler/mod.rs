@@ -50,7 +50,7 @@ pub struct SamplingError {
 }
 
 /// Settings with the state of the random generator.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Sampler {
     settings: Sampling,
     random: StdRng,

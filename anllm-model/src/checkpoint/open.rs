@@ -42,6 +42,8 @@ pub struct Checkpoint {
     config: ModelConfig,
     settings: Settings,
     source: Box<dyn TensorSource>,
+    /// The name a GGUF file gives its pre-tokenizer.
+    pre_tokenizer: Option<String>,
 }
 
 impl std::fmt::Debug for Checkpoint {
@@ -57,10 +59,10 @@ impl Checkpoint {
     /// When the path is neither, a file is damaged, or tensors and configuration do not fit.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let meta = std::fs::metadata(path).map_err(|e| CheckpointError::io(path, "open the model", e))?;
-        let (format, settings, source) = if meta.is_dir() { open_folder(path)? } else { open_gguf(path)? };
+        let Opened { format, settings, source, pre_tokenizer } = if meta.is_dir() { open_folder(path)? } else { open_gguf(path)? };
         let config = with_generation_eos(path, &settings)?;
         check_tensors(&config, source.as_ref())?;
-        Ok(Self { path: path.to_owned(), format, config, settings, source })
+        Ok(Self { path: path.to_owned(), format, config, settings, source, pre_tokenizer })
     }
 
     /// The folder or file.
@@ -86,6 +88,11 @@ impl Checkpoint {
     /// The weights.
     pub fn source(&self) -> &dyn TensorSource {
         self.source.as_ref()
+    }
+
+    /// The name a GGUF file gives its pre-tokenizer: "smollm", "llama-bpe", …
+    pub fn pre_tokenizer(&self) -> Option<&str> {
+        self.pre_tokenizer.as_deref()
     }
 
     /// Tensors in the file that the decoder has no use for.
@@ -114,7 +121,12 @@ impl Checkpoint {
     }
 }
 
-type Opened = (Format, Settings, Box<dyn TensorSource>);
+struct Opened {
+    format: Format,
+    settings: Settings,
+    source: Box<dyn TensorSource>,
+    pre_tokenizer: Option<String>,
+}
 
 fn open_folder(folder: &Path) -> Result<Opened, CheckpointError> {
     let config_path = folder.join("config.json");
@@ -137,7 +149,8 @@ fn open_folder(folder: &Path) -> Result<Opened, CheckpointError> {
     };
     // Settings are judged before weights: "unsupported architecture" helps more than "no model.safetensors".
     ModelConfig::from_json(&config_path, &settings.config)?;
-    Ok((Format::HuggingFace, settings, Box::new(HfWeights::open(folder)?)))
+    let source = Box::new(HfWeights::open(folder)?);
+    Ok(Opened { format: Format::HuggingFace, settings, source, pre_tokenizer: None })
 }
 
 fn open_gguf(path: &Path) -> Result<Opened, CheckpointError> {
@@ -148,7 +161,8 @@ fn open_gguf(path: &Path) -> Result<Opened, CheckpointError> {
         tokenizer: Some(file.tokenizer_json()?),
         tokenizer_config: Some(file.tokenizer_config_json()?),
     };
-    Ok((Format::Gguf, settings, Box::new(file)))
+    let pre_tokenizer = Some(file.pre_tokenizer().to_owned());
+    Ok(Opened { format: Format::Gguf, settings, source: Box::new(file), pre_tokenizer })
 }
 
 /// The configuration, with the end tokens of `generation_config.json`, which instruction-tuned models extend.

@@ -1,0 +1,67 @@
+//! `anllm generate`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+
+use super::model::RunArgs;
+
+/// Options of `anllm generate`.
+#[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("source").required(true).args(["prompt", "prompt_file", "stdin"]))]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    /// The prompt.
+    #[arg(long, short, env = "ANLLM_PROMPT", value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+
+    /// Read the prompt from a file; - is standard input.
+    #[arg(long, env = "ANLLM_PROMPT_FILE", value_name = "FILE")]
+    pub(crate) prompt_file: Option<PathBuf>,
+
+    /// Read the prompt from standard input.
+    #[arg(value_name = "-", value_parser = ["-"])]
+    pub(crate) stdin: Option<String>,
+
+    /// The most tokens to add.
+    #[arg(long, short = 'n', env = "ANLLM_MAX_NEW_TOKENS", value_name = "N", default_value_t = 128)]
+    pub(crate) max_new_tokens: usize,
+
+    /// Scores are divided by it; 0 always takes the best token.
+    #[arg(long, env = "ANLLM_TEMPERATURE", value_name = "X", default_value_t = 0.0)]
+    pub(crate) temperature: f32,
+
+    /// Draw from the K best tokens only; 0 is all.
+    #[arg(long, env = "ANLLM_TOP_K", value_name = "K", default_value_t = 0)]
+    pub(crate) top_k: usize,
+
+    /// Draw from the fewest best tokens whose probabilities reach P.
+    #[arg(long, env = "ANLLM_TOP_P", value_name = "P", default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+
+    /// Leave out tokens below P times the best one's probability.
+    #[arg(long, env = "ANLLM_MIN_P", value_name = "P", default_value_t = 0.0)]
+    pub(crate) min_p: f32,
+
+    /// Make the tokens of the last 64 less likely by this factor; 1 does nothing.
+    #[arg(long, env = "ANLLM_REPEAT_PENALTY", value_name = "X", default_value_t = 1.0)]
+    pub(crate) repeat_penalty: f32,
+
+    /// Seed of the draws; without it a random one, which is printed.
+    #[arg(long, env = "ANLLM_SEED", value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// End where the continuation reaches this text; may be given several times.
+    #[arg(long, env = "ANLLM_STOP", value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+
+    /// Go on past end-of-sequence tokens.
+    #[arg(long, env = "ANLLM_IGNORE_EOS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) ignore_eos: bool,
+
+    /// Print the prompt before its continuation.
+    #[arg(long, env = "ANLLM_ECHO", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "json")]
+    pub(crate) echo: bool,
+}

@@ -1,0 +1,64 @@
+//! The command line as plain records. Long options have an environment variable, `ANLLM_` and the option's name.
+
+mod anchors;
+mod convert;
+mod eval;
+mod generate;
+mod model;
+mod tools;
+mod verify;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use anchors::AnchorsArgs;
+pub(crate) use convert::{AddAc, ConvertArgs};
+pub(crate) use eval::{EvalArgs, EvalCommand, PplArgs};
+pub(crate) use generate::GenerateArgs;
+pub(crate) use model::{Dtype, RunArgs};
+pub(crate) use tools::{CompletionsArgs, InspectArgs, ManArgs};
+pub(crate) use verify::{LogitsArgs, VerifyArgs};
+
+/// Language models that keep one anchor per sentence: run them, check them, look inside them.
+#[derive(Debug, Parser)]
+#[command(name = "anllm", version, about, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long, global = true, env = "ANLLM_JSON", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) json: bool,
+
+    /// Say more on standard error; twice for still more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Continue a prompt.
+    Generate(Box<GenerateArgs>),
+    /// Measure a model.
+    Eval(EvalArgs),
+    /// Prove that the reduced cache changes nothing on this checkpoint.
+    ///
+    /// Compares the masked full forward of a text with the same text through the cache, in chunks of several sizes,
+    /// and fails when they differ by more than rounding.
+    Verify(VerifyArgs),
+    /// Print the raw next-token scores of every position.
+    Logits(LogitsArgs),
+    /// Show the anchors and segments of a text, its mask, and what a cache would keep.
+    Anchors(AnchorsArgs),
+    /// Show what a checkpoint holds.
+    Inspect(InspectArgs),
+    /// Write a checkpoint as a Hugging Face folder.
+    Convert(ConvertArgs),
+    /// List the backends compiled in, the devices found, and why one is not usable.
+    Devices,
+    /// Print a shell's completion script.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all pages to a folder.
+    Man(ManArgs),
+}

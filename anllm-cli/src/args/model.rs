@@ -1,0 +1,60 @@
+//! The options that say which model runs, where, and under which rules.
+
+use std::path::PathBuf;
+
+use anllm_core::{PolicyKind, RuleChoice};
+use clap::{Args, ValueEnum};
+
+use crate::device::DeviceChoice;
+
+/// Which checkpoint.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ModelArgs {
+    /// A Hugging Face model folder, or a .gguf file.
+    #[arg(long, short, env = "ANLLM_MODEL", value_name = "PATH")]
+    pub(crate) model: PathBuf,
+
+    /// Which tokens are anchors: model (what the checkpoint says), ep (the token "."), ac (the token <AC>),
+    /// tokens:A|B, ids:30,1673, endswith:.|!|?, every:N, none.
+    #[arg(long, env = "ANLLM_ANCHORS", value_name = "RULE", default_value = "model")]
+    pub(crate) anchors: RuleChoice,
+}
+
+/// How a model runs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Where to compute: auto, cpu, ndarray, cuda[:N], wgpu[:N], vulkan[:N].
+    #[arg(long, env = "ANLLM_DEVICE", default_value = "auto")]
+    pub(crate) device: DeviceChoice,
+
+    /// Type of weights, activations and cache.
+    #[arg(long, env = "ANLLM_DTYPE", value_enum, default_value_t = Dtype::F32)]
+    pub(crate) dtype: Dtype,
+
+    /// Cache policy: full (causal attention) or anchor (anchor mask, reduced cache). Without it: anchor where the
+    /// checkpoint records an anchor rule or --anchors gives one, else full.
+    #[arg(long, env = "ANLLM_CACHE", value_name = "POLICY")]
+    pub(crate) cache: Option<PolicyKind>,
+
+    /// Tokens processed at once while a prompt is read. It bounds memory; results do not depend on it.
+    #[arg(long, env = "ANLLM_PREFILL_CHUNK", value_name = "N", default_value_t = 512)]
+    pub(crate) prefill_chunk: usize,
+
+    /// Threads for the CPU backends; 0 is one per core.
+    #[arg(long, env = "ANLLM_THREADS", value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
+}
+
+/// Number types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dtype {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit IEEE floats.
+    F16,
+    /// 16-bit brain floats.
+    Bf16,
+}

@@ -1,0 +1,53 @@
+//! `anllm convert`: any checkpoint in, a Hugging Face folder out.
+
+use anllm_core::RuleChoice;
+use anllm_model::Checkpoint;
+use anllm_model::checkpoint::{AddedEmbedding, EMBEDDING, Export, StoredType};
+use serde_json::json;
+
+use super::setup;
+use crate::args::{AddAc, ConvertArgs, Dtype};
+use crate::output::Output;
+
+pub(crate) fn run(args: ConvertArgs, output: &Output) -> anyhow::Result<()> {
+    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let anchors = match &args.model.anchors {
+        RuleChoice::Model => None,
+        RuleChoice::Rule(rule) => {
+            // A rule that adds its own token cannot be checked against the vocabulary it will change.
+            if args.add_ac.is_none() {
+                setup::matcher(rule, &checkpoint)?;
+            }
+            Some(rule.clone())
+        }
+    };
+    let export = Export {
+        dtype: args.dtype.map_or_else(|| stored_type(&checkpoint), |dtype| match dtype {
+            Dtype::F32 => StoredType::F32,
+            Dtype::F16 => StoredType::F16,
+            Dtype::Bf16 => StoredType::BF16,
+        }),
+        add_ac: args.add_ac.map(|how| match how {
+            AddAc::Mean => AddedEmbedding::Mean,
+            AddAc::Copy(token) => AddedEmbedding::Copy(token),
+        }),
+        anchors,
+        shard_bytes: args.shard_mb.max(1).saturating_mul(1_000_000),
+    };
+    let report = export.write(&checkpoint, &args.to)?;
+    if output.is_json() {
+        return output.json(&json!({ "parameters": report.parameters, "files": report.files }));
+    }
+    output.note(&format!("{} parameters written to {}:", report.parameters, args.to.display()));
+    output.text(&(report.files.join("\n") + "\n"))
+}
+
+/// As the source stores its embedding, where that is a float type: quantised blocks become 32-bit floats, which hold
+/// their values exactly.
+fn stored_type(checkpoint: &Checkpoint) -> StoredType {
+    match checkpoint.source().info(EMBEDDING).map(|t| t.dtype.as_str()) {
+        Some("F16") => StoredType::F16,
+        Some("BF16") => StoredType::BF16,
+        _ => StoredType::F32,
+    }
+}

@@ -1,0 +1,161 @@
+//! `anllm generate`: a prompt and its continuation.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anllm_core::PolicyKind;
+use anllm_infer::{Generation, Request, Sampling, StopReason};
+use anllm_model::{Checkpoint, Framing, Tokenizer};
+use burn::tensor::backend::Backend;
+use serde_json::json;
+
+use super::setup::{self, Rules};
+use crate::args::GenerateArgs;
+use crate::device::{Task, run_on};
+use crate::output::{Interrupted, Output, bytes};
+
+pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()> {
+    let start = Instant::now();
+    setup::threads(&args.run)?;
+    let text = prompt(&args)?;
+    anyhow::ensure!(!text.is_empty(), "the prompt is empty\n  hint: give --prompt TEXT, --prompt-file FILE or -");
+    let checkpoint = Checkpoint::open(&args.run.model.model)?;
+    let tokenizer = checkpoint.tokenizer()?;
+    let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
+    let prompt = tokenizer.encode(&text, Framing::Framed)?;
+    let sampling = Sampling {
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        min_p: args.min_p,
+        repeat_penalty: args.repeat_penalty,
+        seed: args.seed.unwrap_or_else(rand::random),
+        ..Sampling::default()
+    };
+    // Settings are judged before the weights are loaded.
+    anllm_infer::Sampler::new(sampling.clone())?;
+    let device = args.run.device;
+    run_on(device, Generate { args: *args, output: *output, start, checkpoint, tokenizer, rules, text, prompt, sampling })
+}
+
+fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {
+    match (&args.prompt, &args.prompt_file) {
+        (Some(text), _) => Ok(text.clone()),
+        (None, Some(file)) => setup::read_text(file),
+        (None, None) => setup::read_text(Path::new("-")),
+    }
+}
+
+struct Generate {
+    args: GenerateArgs,
+    output: Output,
+    start: Instant,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    rules: Rules,
+    text: String,
+    prompt: Vec<u32>,
+    sampling: Sampling,
+}
+
+impl Task for Generate {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device) -> anyhow::Result<()> {
+        let Self { args, output, rules, .. } = self;
+        let engine = setup::engine::<B>(&args.run, &self.checkpoint, rules.matcher, &device)?;
+        let load_s = self.start.elapsed().as_secs_f64();
+        let interrupted = watch_for_interrupt();
+
+        if args.echo {
+            output.text(&self.text)?;
+        }
+        let prompt_tokens = self.prompt.len();
+        let seed = self.sampling.seed;
+        let drawn = self.sampling.temperature > 0.0;
+        let request = Request {
+            prompt: self.prompt,
+            max_new_tokens: args.max_new_tokens,
+            sampling: self.sampling,
+            stop: args.stop,
+            ignore_eos: args.ignore_eos,
+            policy: rules.policy,
+        };
+        let mut shown = Ok(());
+        let generation = engine.generate(&self.tokenizer, request, |piece| {
+            if !output.is_json() {
+                shown = output.text(piece);
+            }
+            let stop = shown.is_err() || interrupted.load(Ordering::Relaxed);
+            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        shown?;
+        if output.is_json() {
+            output.json(&report(&generation, prompt_tokens, load_s, seed))?;
+        } else {
+            output.text("\n")?;
+            output.note(&statistics(&generation, prompt_tokens, load_s, drawn.then_some(seed)));
+        }
+        match generation.stop_reason {
+            StopReason::Interrupted => Err(Interrupted.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A flag that Ctrl-C and SIGTERM set. The text so far is kept, and the program ends with its statistics.
+fn watch_for_interrupt() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    // Without a handler, an interrupt ends the program at once, which is no worse than before.
+    let _ = ctrlc::set_handler(move || {
+        // A second one means "now".
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    flag
+}
+
+fn report(generation: &Generation, prompt_tokens: usize, load_s: f64, seed: u64) -> serde_json::Value {
+    let timing = &generation.timing;
+    json!({
+        "text": generation.text,
+        "prompt_tokens": prompt_tokens,
+        "tokens": generation.tokens,
+        "stop_reason": generation.stop_reason,
+        "seed": seed,
+        "kv": generation.kv,
+        "timing": {
+            "load_s": load_s,
+            "prefill_s": timing.prefill_s,
+            "prefill_tps": timing.prefill_tps,
+            "decode_s": timing.decode_s,
+            "decode_tps": timing.decode_tps,
+            "ttft_s": timing.ttft_s,
+        },
+    })
+}
+
+fn statistics(generation: &Generation, prompt_tokens: usize, load_s: f64, seed: Option<u64>) -> String {
+    let Generation { kv, timing, tokens, .. } = generation;
+    let seed = seed.map_or(String::new(), |seed| format!(" | seed {seed}"));
+    format!(
+        "[{prompt_tokens} + {} tokens | cache {}: {} seen, {} kept, peak {}, {} ({} saved, {:.1} %) | load {load_s:.2} s, \
+         prefill {:.0} tok/s, decode {:.1} tok/s, first token {:.2} s{seed}]",
+        tokens.len(),
+        kv.policy,
+        kv.seen,
+        kv.kept,
+        kv.peak,
+        bytes(kv.bytes),
+        bytes(kv.full_bytes - kv.bytes),
+        100.0 * kv.reduction(),
+        timing.prefill_tps,
+        timing.decode_tps,
+        timing.ttft_s,
+    )
+}

@@ -1,0 +1,13 @@
+//! One file for each command: resolve the arguments, run, show.
+
+pub(crate) mod anchors;
+pub(crate) mod completions;
+pub(crate) mod convert;
+pub(crate) mod devices;
+pub(crate) mod eval;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod logits;
+pub(crate) mod man;
+mod setup;
+pub(crate) mod verify;

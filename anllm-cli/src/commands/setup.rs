@@ -1,0 +1,154 @@
+//! From common options to ready objects.
+
+use std::io::Read;
+use std::path::Path;
+
+use anllm_core::{AnchorMatcher, AnchorRule, CachePolicy, PolicyKind, RuleChoice, Vocabulary};
+use anllm_infer::{Engine, EngineOptions};
+use anllm_model::{Checkpoint, ModelConfig, Tokenizer};
+use anyhow::Context;
+use burn::tensor::DType;
+use burn::tensor::backend::Backend;
+
+use crate::args::{Dtype, RunArgs};
+
+/// A text with several sentences, for commands that need any.
+pub(crate) const SAMPLE_TEXT: &str = "\
+The harbour lay still under a low grey sky. Nobody had slept much. When the fog lifted a little, the old pilot \
+counted the boats twice and frowned. One was missing! He sent his daughter up the hill with the long glass. \
+\"What do you see?\" he called. She saw the lighthouse, the white line of the reef, and beyond it a single sail. \
+It was red. Nobody in the village owned a red sail. \"A stranger,\" she said at last, \"and he is in a hurry.\" \
+The pilot took his coat from the nail. Strangers who came in a hurry needed help, or brought trouble. Most of the \
+time, he had found, they did both.\n\
+By noon the whole village stood on the quay. The boat was small, not 20 feet long, and it leaked. A boy of about \
+twelve sat at the tiller. He had no food left, and his hands were raw. \"My father is ill,\" he said. \"We had \
+medicine, but it went over the side in the storm.\" The pilot asked where they had come from. The boy named a town \
+three days to the south. Three days, alone, in that! An old woman began to cry. The doctor packed his bag without a \
+word, and the pilot untied his own boat. \"You will show us the way,\" he told the boy. \"But first you will eat.\"\n";
+
+/// The policy and the anchors that a run uses.
+pub(crate) struct Rules {
+    pub(crate) policy: &'static dyn CachePolicy,
+    pub(crate) matcher: AnchorMatcher,
+}
+
+/// Which policy `--cache` means; `otherwise` where nothing in the options or the checkpoint speaks for one.
+pub(crate) fn policy(args: &RunArgs, config: &ModelConfig, otherwise: PolicyKind) -> PolicyKind {
+    let by_rule = match (&args.model.anchors, &config.anchors) {
+        (RuleChoice::Rule(AnchorRule::None), _) => Some(PolicyKind::Full),
+        (RuleChoice::Rule(_), _) | (RuleChoice::Model, Some(_)) => Some(PolicyKind::Anchor),
+        (RuleChoice::Model, None) => None,
+    };
+    args.cache.or(by_rule).unwrap_or(otherwise)
+}
+
+/// Resolves the policy and the rule.
+pub(crate) fn rules(args: &RunArgs, checkpoint: &Checkpoint, otherwise: PolicyKind) -> anyhow::Result<Rules> {
+    let kind = policy(args, checkpoint.config(), otherwise);
+    let matcher = match (kind, rule(&args.model.anchors, checkpoint.config())) {
+        // Full attention needs no anchors; a rule that was asked for is still checked and counted.
+        (PolicyKind::Full, None) => AnchorMatcher::none(),
+        (_, rule) => matcher(&rule.unwrap_or_else(assumed), checkpoint)?,
+    };
+    Ok(Rules { policy: kind.policy(), matcher })
+}
+
+/// The rule that options or checkpoint name.
+pub(crate) fn rule(choice: &RuleChoice, config: &ModelConfig) -> Option<AnchorRule> {
+    match choice {
+        RuleChoice::Rule(rule) => Some(rule.clone()),
+        RuleChoice::Model => config.anchors.clone(),
+    }
+}
+
+/// The rule for a checkpoint that names none, with a warning.
+pub(crate) fn assumed() -> AnchorRule {
+    tracing::warn!(
+        "the checkpoint names no anchor rule: taking `ep`, the token \".\" (choose with --anchors). A model that was \
+         not trained with anchors writes worse text under the anchor mask"
+    );
+    AnchorRule::Endpoint
+}
+
+/// Resolves a rule. A tokenizer is read only where the rule names tokens.
+pub(crate) fn matcher(rule: &AnchorRule, checkpoint: &Checkpoint) -> anyhow::Result<AnchorMatcher> {
+    /// A vocabulary of ids without texts.
+    struct Ids(usize);
+
+    impl Vocabulary for Ids {
+        fn size(&self) -> usize {
+            self.0
+        }
+        fn text(&self, _: u32) -> Option<String> {
+            None
+        }
+        fn id(&self, _: &str) -> Option<u32> {
+            None
+        }
+    }
+
+    let resolved = match rule {
+        AnchorRule::None | AnchorRule::Every(_) | AnchorRule::Ids(_) => {
+            AnchorMatcher::resolve(rule, &Ids(checkpoint.config().vocab_size))
+        }
+        _ => AnchorMatcher::resolve(rule, &checkpoint.tokenizer()?),
+    };
+    resolved.with_context(|| format!("{}", checkpoint.path().display()))
+}
+
+/// Loads the engine on a backend's device.
+pub(crate) fn engine<B: Backend>(
+    args: &RunArgs,
+    checkpoint: &Checkpoint,
+    matcher: AnchorMatcher,
+    device: &B::Device,
+) -> anyhow::Result<Engine<B>> {
+    let dtype = match args.dtype {
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::Bf16 => DType::BF16,
+    };
+    anyhow::ensure!(
+        B::supports_dtype(device, dtype),
+        "--dtype {:?} is not supported by the device {}\n  hint: use --dtype f32",
+        args.dtype,
+        B::name(device),
+    );
+    let options = EngineOptions { dtype, prefill_chunk: args.prefill_chunk };
+    Ok(Engine::load(checkpoint, matcher, device, &options)?)
+}
+
+/// Sets the number of threads that CPU backends use.
+pub(crate) fn threads(args: &RunArgs) -> anyhow::Result<()> {
+    if args.threads > 0 {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(args.threads)
+            .build_global()
+            .context("--threads could not be set")?;
+    }
+    Ok(())
+}
+
+/// The content of a text file, or of standard input for `-`.
+pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
+    } else {
+        bytes = std::fs::read(path).with_context(|| format!("{}: cannot read the text", path.display()))?;
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        anyhow::anyhow!(
+            "{}: byte {at} is not UTF-8 text\n  hint: convert the file, for example with `iconv -t utf-8`",
+            path.display()
+        )
+    })
+}
+
+/// The tokens of a text, for measuring: framed as at the start of a text, cut to `limit`.
+pub(crate) fn encode(tokenizer: &Tokenizer, text: &str, limit: Option<usize>) -> anyhow::Result<Vec<u32>> {
+    let mut ids = tokenizer.encode(text, anllm_model::Framing::Framed)?;
+    ids.truncate(limit.unwrap_or(usize::MAX));
+    Ok(ids)
+}

@@ -1,0 +1,77 @@
+//! `anllm verify`: the masked full forward against the reduced cache.
+
+use anllm_core::PolicyKind;
+use anllm_infer::Verification;
+use anllm_model::Checkpoint;
+use burn::tensor::backend::Backend;
+
+use super::setup::{self, Rules};
+use crate::args::VerifyArgs;
+use crate::device::{Task, run_on};
+use crate::output::Output;
+
+pub(crate) fn run(args: VerifyArgs, output: &Output) -> anyhow::Result<()> {
+    setup::threads(&args.run)?;
+    let checkpoint = Checkpoint::open(&args.run.model.model)?;
+    let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Anchor)?;
+    let text = match &args.text {
+        Some(file) => setup::read_text(file)?,
+        None => setup::SAMPLE_TEXT.to_owned(),
+    };
+    let limit = args.limit_tokens.min(checkpoint.config().max_positions);
+    let ids = setup::encode(&checkpoint.tokenizer()?, &text, Some(limit))?;
+    let chunks = args.chunks.iter().map(|text| chunk_size(text, ids.len())).collect::<anyhow::Result<Vec<_>>>()?;
+    let policy = rules.policy;
+    let device = args.run.device;
+    let result = run_on(device, Verify { args, checkpoint, rules, ids, chunks })?;
+    match output.is_json() {
+        true => output.json(&result)?,
+        false => output.text(&summary(&result, &policy.name()))?,
+    }
+    anyhow::ensure!(
+        result.ok,
+        "the cache and the masked full forward differ by {:.3e} of the largest score (at most {:.0e} is rounding)",
+        result.max_rel_diff,
+        result.tolerance
+    );
+    Ok(())
+}
+
+fn chunk_size(text: &str, all: usize) -> anyhow::Result<usize> {
+    match text.trim() {
+        "all" => Ok(all),
+        number => match number.parse() {
+            Ok(n) if n > 0 => Ok(n),
+            _ => anyhow::bail!("--chunks: expected `all` or a number of tokens, 1 or more, found `{text}`"),
+        },
+    }
+}
+
+struct Verify {
+    args: VerifyArgs,
+    checkpoint: Checkpoint,
+    rules: Rules,
+    ids: Vec<u32>,
+    chunks: Vec<usize>,
+}
+
+impl Task for Verify {
+    type Output = Verification;
+
+    fn run<B: Backend>(self, device: B::Device) -> anyhow::Result<Verification> {
+        let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher, &device)?;
+        Ok(engine.verify(&self.ids, self.rules.policy, &self.chunks)?)
+    }
+}
+
+fn summary(result: &Verification, policy: &str) -> String {
+    let mut text = format!("{} tokens, {} anchors, cache {policy}\n", result.tokens, result.anchors);
+    for row in &result.chunks {
+        text.push_str(&format!(
+            "chunks of {:>5}: largest difference {:.2e} ({:.2e} of the largest score), best token differs at {} positions\n",
+            row.chunk, row.max_abs_diff, row.max_rel_diff, row.different_best
+        ));
+    }
+    text.push_str(if result.ok { "ok: the cache changes nothing\n" } else { "FAILED\n" });
+    text
+}
