@@ -25,8 +25,8 @@ impl StopMatcher {
     /// Takes the next text; returns what may be shown. After [`Stopped::Yes`] the stream is over.
     pub fn push(&mut self, text: &str) -> (String, Stopped) {
         self.held.push_str(text);
-        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
-            self.held.truncate(at);
+        if let Some((_, start)) = first_complete(&self.held, &self.stops) {
+            self.held.truncate(start);
             return (std::mem::take(&mut self.held), Stopped::Yes);
         }
         let keep = self.stops.iter().map(|stop| partial(&self.held, stop)).max().unwrap_or(0);
@@ -38,6 +38,13 @@ impl StopMatcher {
     pub fn finish(self) -> String {
         self.held
     }
+}
+
+/// End and start of the stop that is complete first, and of those the longest: then it makes no difference how the
+/// text was cut into pieces.
+fn first_complete(text: &str, stops: &[String]) -> Option<(usize, usize)> {
+    let found = stops.iter().filter_map(|stop| text.find(stop.as_str()).map(|start| (start + stop.len(), start)));
+    found.min()
 }
 
 /// Length of the longest end of `text` that begins `stop` without being all of it.
@@ -73,7 +80,7 @@ mod tests {
             stops in prop::collection::vec("[abé]{1,4}", 0..3),
         ) {
             let whole: String = pieces.concat();
-            let expected = stops.iter().filter_map(|s| whole.find(s.as_str())).min().map_or(&whole[..], |at| &whole[..at]);
+            let expected = first_complete(&whole, &stops).map_or(&whole[..], |(_, start)| &whole[..start]);
             let mut stop = StopMatcher::new(stops.clone());
             let mut shown = String::new();
             let mut stopped = Stopped::No;

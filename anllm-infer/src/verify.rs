@@ -4,7 +4,7 @@
 use anllm_core::{CachePolicy, Place, Segments};
 use anllm_model::KvCache;
 use burn::tensor::backend::Backend;
-use burn::tensor::DType;
+use burn::tensor::{DType, Tensor};
 use serde::Serialize;
 
 use crate::engine::{Engine, read};
@@ -19,6 +19,9 @@ pub struct ChunkDifference {
     pub max_abs_diff: f64,
     /// That difference over the largest score.
     pub max_rel_diff: f64,
+    /// The median over positions of the largest difference there, over the largest score: rounding touches a few
+    /// sensitive positions, a wrong rule touches most.
+    pub median_rel_diff: f64,
     /// How many positions' best tokens differ.
     pub different_best: usize,
 }
@@ -32,7 +35,7 @@ pub struct Verification {
     pub max_abs_diff: f64,
     /// That difference over the largest score.
     pub max_rel_diff: f64,
-    /// The largest `max_rel_diff` that passes.
+    /// The largest `max_rel_diff` that passes; the median must be ten times smaller.
     pub tolerance: f64,
     /// Tokens compared.
     pub tokens: usize,
@@ -99,25 +102,15 @@ impl<B: Backend> Engine<B> {
         let reference = self.decoder().forward(ids, reference.places, reference.policy);
         let mut chunks = Vec::with_capacity(chunk_sizes.len());
         for &chunk in chunk_sizes {
-            let mut difference = Difference::default();
-            let mut cache = KvCache::new(self.config(), cached.policy, self.decoder().dtype());
-            let mut start = 0;
-            for (ids, places) in ids.chunks(chunk.max(1)).zip(cached.places.chunks(chunk.max(1))) {
-                let hidden = self.decoder().forward_cached(ids, places, &mut cache);
-                // Scores are made chunk by chunk on both sides: those of a whole text may not fit in memory.
-                let expected = reference.clone().narrow(1, start, ids.len());
-                let expected = read(self.decoder().logits(expected))?;
-                difference.add(&expected, &read(self.decoder().logits(hidden))?, self.decoder().vocab_size());
-                start += ids.len();
-            }
-            chunks.push(difference.of_chunk(chunk));
+            chunks.push(self.difference(ids, &reference, cached, chunk.max(1))?);
         }
         let worst = |f: fn(&ChunkDifference) -> f64| chunks.iter().map(f).fold(0.0, f64::max);
         let tolerance = tolerance(self.decoder().dtype());
         let (max_abs_diff, max_rel_diff) = (worst(|c| c.max_abs_diff), worst(|c| c.max_rel_diff));
+        let median_rel_diff = worst(|c| c.median_rel_diff);
         let anchors = comparison.reference.places.iter().filter(|p| p.anchor).count();
         Ok(Verification {
-            ok: max_rel_diff <= tolerance,
+            ok: max_rel_diff <= tolerance && median_rel_diff <= tolerance / 10.0,
             max_abs_diff,
             max_rel_diff,
             tolerance,
@@ -126,20 +119,55 @@ impl<B: Backend> Engine<B> {
             chunks,
         })
     }
+
+    /// One chunk size against the hidden states `[1, T, C]` of the reference.
+    fn difference(
+        &self,
+        ids: &[u32],
+        reference: &Tensor<B, 3>,
+        cached: &Side<'_>,
+        chunk: usize,
+    ) -> Result<ChunkDifference, InferError> {
+        /// Positions whose reference scores exist at a time: those of a whole text may not fit in memory.
+        const BLOCK: usize = 128;
+        let (decoder, vocab) = (self.decoder(), self.decoder().vocab_size());
+        let mut difference = Difference::default();
+        let mut cache = KvCache::new(self.config(), cached.policy, decoder.dtype());
+        let mut expected: Vec<f32> = Vec::new();
+        let (mut start, mut used) = (0, 0);
+        for (ids_now, places) in ids.chunks(chunk).zip(cached.places.chunks(chunk)) {
+            let found = read(decoder.logits(decoder.forward_cached(ids_now, places, &mut cache)))?;
+            if expected.len() - used < found.len() {
+                let rows = (expected.len() - used) / vocab;
+                let next = BLOCK.max(chunk).min(ids.len() - start - rows);
+                let hidden = reference.clone().narrow(1, start + rows, next);
+                expected.drain(..used);
+                expected.extend(read(decoder.logits(hidden))?);
+                used = 0;
+            }
+            difference.add(&expected[used..used + found.len()], &found, vocab);
+            used += found.len();
+            start += ids_now.len();
+        }
+        Ok(difference.of_chunk(chunk))
+    }
 }
 
 /// What rounding alone may do, as a share of the largest score: sums are taken in another order, nothing else differs.
+/// For scale: over 1,000 tokens of a 135 M model, PyTorch's own 32-bit scores lie up to 2e-4 from its 64-bit ones at
+/// the most sensitive position, and 1e-6 at the median one.
 fn tolerance(dtype: DType) -> f64 {
     match dtype {
-        DType::F16 => 2e-2,
-        DType::BF16 => 1e-1,
-        _ => 1e-4,
+        DType::F16 => 5e-2,
+        DType::BF16 => 2e-1,
+        _ => 1e-3,
     }
 }
 
 #[derive(Default)]
 struct Difference {
-    largest: f64,
+    /// The largest difference at each position.
+    rows: Vec<f64>,
     scale: f64,
     different_best: usize,
 }
@@ -147,22 +175,30 @@ struct Difference {
 impl Difference {
     /// Both `[T, V]`, row-major. A score that is no number differs without bound.
     fn add(&mut self, expected: &[f32], found: &[f32], vocab: usize) {
-        for (e, f) in expected.iter().zip(found) {
-            let gap = f64::from((e - f).abs());
-            self.largest = self.largest.max(if gap.is_nan() { f64::INFINITY } else { gap });
-            self.scale = self.scale.max(f64::from(e.abs()));
+        for (expected, found) in expected.chunks(vocab).zip(found.chunks(vocab)) {
+            let gap = |(e, f): (&f32, &f32)| f64::from((e - f).abs());
+            let gaps = expected.iter().zip(found).map(gap);
+            self.rows.push(gaps.fold(0.0, |most, gap| if gap.is_nan() { f64::INFINITY } else { gap.max(most) }));
+            self.scale = expected.iter().fold(self.scale, |scale, e| scale.max(f64::from(e.abs())));
+            self.different_best += usize::from(best(expected) != best(found));
         }
-        let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(id, _)| id);
-        let rows = expected.chunks(vocab).zip(found.chunks(vocab));
-        self.different_best += rows.filter(|(e, f)| best(e) != best(f)).count();
     }
 
-    fn of_chunk(&self, chunk: usize) -> ChunkDifference {
+    fn of_chunk(mut self, chunk: usize) -> ChunkDifference {
+        self.rows.sort_by(f64::total_cmp);
+        let largest = self.rows.last().copied().unwrap_or(0.0);
+        let median = self.rows.get(self.rows.len() / 2).copied().unwrap_or(0.0);
+        let scale = self.scale.max(f64::MIN_POSITIVE);
         ChunkDifference {
             chunk,
-            max_abs_diff: self.largest,
-            max_rel_diff: self.largest / self.scale.max(f64::MIN_POSITIVE),
+            max_abs_diff: largest,
+            max_rel_diff: largest / scale,
+            median_rel_diff: median / scale,
             different_best: self.different_best,
         }
     }
+}
+
+fn best(row: &[f32]) -> Option<usize> {
+    row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(id, _)| id)
 }

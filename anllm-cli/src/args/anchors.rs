@@ -1,8 +1,11 @@
 //! `anllm anchors`.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::{FalseyValueParser, RangedU64ValueParser};
 
 use super::model::ModelArgs;
 
@@ -17,22 +20,66 @@ pub(crate) struct AnchorsArgs {
     pub(crate) text: Option<PathBuf>,
 
     /// Use only the first N tokens of the text.
-    #[arg(long, env = "ANLLM_LIMIT_TOKENS", value_name = "N")]
+    #[arg(long, env = "ANLLM_LIMIT_TOKENS", value_name = "N",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) limit_tokens: Option<usize>,
 
-    /// Draw the attention mask.
-    #[arg(long, env = "ANLLM_MASK", value_parser = clap::builder::FalseyValueParser::new())]
+    /// Draw the attention mask in place of the text.
+    #[arg(long, env = "ANLLM_MASK", value_parser = FalseyValueParser::new())]
     pub(crate) mask: bool,
 
-    /// Say which rule lets token I see token J, or not.
-    #[arg(long, env = "ANLLM_EXPLAIN", value_name = "I,J", value_delimiter = ',', num_args = 1)]
-    pub(crate) explain: Vec<usize>,
+    /// Say which rule lets token I see token J, or not; tokens count from 0.
+    #[arg(long, env = "ANLLM_EXPLAIN", value_name = "I,J")]
+    pub(crate) explain: Option<Pair>,
 
     /// Write the mask as a picture.
     #[arg(long, env = "ANLLM_SVG", value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 
-    /// Write the coloured text as a page.
+    /// Write the coloured text and its summary as a page.
     #[arg(long, env = "ANLLM_HTML", value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+/// A token that looks and the token it looks at, by their index: `7,3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) query: usize,
+    pub(crate) key: usize,
+}
+
+/// Text that is not a pair of tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PairError;
+
+impl fmt::Display for PairError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected the indices of two tokens, counted from 0 and separated by a comma, such as `7,3`")
+    }
+}
+
+impl std::error::Error for PairError {}
+
+impl FromStr for Pair {
+    type Err = PairError;
+
+    fn from_str(text: &str) -> Result<Self, PairError> {
+        let (query, key) = text.split_once(',').ok_or(PairError)?;
+        let number = |text: &str| text.trim().parse().map_err(|_| PairError);
+        Ok(Self { query: number(query)?, key: number(key)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_exactly_two_numbers() {
+        assert_eq!("7,3".parse(), Ok(Pair { query: 7, key: 3 }));
+        assert_eq!(" 7 , 3 ".parse(), Ok(Pair { query: 7, key: 3 }));
+        for wrong in ["", "7", "7,", ",3", "7,3,1", "7;3", "-1,0", "a,b"] {
+            assert_eq!(wrong.parse::<Pair>(), Err(PairError), "{wrong:?}");
+        }
+    }
 }

@@ -30,7 +30,8 @@ pub(crate) fn run(args: VerifyArgs, output: &Output) -> anyhow::Result<()> {
     }
     anyhow::ensure!(
         result.ok,
-        "the cache and the masked full forward differ by {:.3e} of the largest score (at most {:.0e} is rounding)",
+        "the cache and the masked full forward differ by {:.3e} of the largest score, more than the {:.0e} that rounding \
+         explains (or most positions differ)",
         result.max_rel_diff,
         result.tolerance
     );
@@ -68,8 +69,8 @@ fn summary(result: &Verification, policy: &str) -> String {
     let mut text = format!("{} tokens, {} anchors, cache {policy}\n", result.tokens, result.anchors);
     for row in &result.chunks {
         text.push_str(&format!(
-            "chunks of {:>5}: largest difference {:.2e} ({:.2e} of the largest score), best token differs at {} positions\n",
-            row.chunk, row.max_abs_diff, row.max_rel_diff, row.different_best
+            "chunks of {:>5}: largest difference {:.1e}, {:.1e} of the largest score (median {:.1e}); best token differs at {} positions\n",
+            row.chunk, row.max_abs_diff, row.max_rel_diff, row.median_rel_diff, row.different_best
         ));
     }
     text.push_str(if result.ok { "ok: the cache changes nothing\n" } else { "FAILED\n" });

@@ -31,7 +31,7 @@ fn look() -> Vec<Adapter> {
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     };
     let instance = wgpu::Instance::new(descriptor);
-    let found = burn::tensor::future::block_on(instance.enumerate_adapters(AutoGraphicsApi::backend().into()));
+    let found = futures_lite::future::block_on(instance.enumerate_adapters(AutoGraphicsApi::backend().into()));
     let mut discrete = 0..;
     let mut integrated = 0..;
     let mut virtual_ones = 0..;

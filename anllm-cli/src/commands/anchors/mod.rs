@@ -1,0 +1,96 @@
+//! `anllm anchors`: a text as its anchors see it. The text is read once into a [`Reading`]; every other file here
+//! shows that reading in one form.
+//!
+//! Without a choice the text and its summary are shown. `--mask` draws the mask in place of the text, `--explain`
+//! answers its question alone, `--svg` and `--html` write a file and leave the summary.
+
+mod account;
+mod aside;
+mod explain;
+mod html;
+mod markup;
+mod mask;
+mod reading;
+mod report;
+mod spelling;
+mod summary;
+mod svg;
+mod text;
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use anllm_model::Checkpoint;
+
+use self::reading::Reading;
+use self::text::Style;
+use super::setup;
+use crate::args::AnchorsArgs;
+use crate::output::Output;
+
+pub(crate) fn run(args: AnchorsArgs, output: &Output) -> anyhow::Result<()> {
+    let reading = read(&args)?;
+    // Everything is made before anything is written, so that a refusal leaves nothing half done.
+    let report = report::report(&reading, &args)?;
+    let page = match output.is_json() {
+        true => None,
+        false => Some(page(&reading, &args)?),
+    };
+    let picture = args.svg.as_deref().map(|file| svg::picture(&reading).map(|svg| (file, svg))).transpose()?;
+    let html = args.html.as_deref().map(|file| (file, html::page(&reading)));
+    for (file, content) in picture.into_iter().chain(html) {
+        aside::write(file, &content)?;
+        output.note(&format!("wrote {}", file.display()));
+    }
+    for warning in summary::warnings(&reading) {
+        tracing::warn!("{warning}");
+    }
+    match page {
+        Some(page) => output.text(&page),
+        None => output.json(&report),
+    }
+}
+
+fn read(args: &AnchorsArgs) -> anyhow::Result<Reading> {
+    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let rule = setup::rule(&args.model.anchors, checkpoint.config()).unwrap_or_else(setup::assumed);
+    let matcher = setup::matcher(&rule, &checkpoint)?;
+    let tokenizer = checkpoint.tokenizer()?;
+    let (source, content) = match args.text.as_deref() {
+        None => ("the sample text".to_owned(), setup::SAMPLE_TEXT.to_owned()),
+        Some(file) if file == Path::new("-") => ("standard input".to_owned(), setup::read_text(file)?),
+        Some(file) => (file.display().to_string(), setup::read_text(file)?),
+    };
+    let ids = setup::encode(&tokenizer, &content, args.limit_tokens)?;
+    anyhow::ensure!(
+        !ids.is_empty(),
+        "{source}: the text has no tokens; at least one is needed\n  hint: give another file with --text, or none for \
+         a sample text"
+    );
+    let tokens = spelling::tokens(&tokenizer, &ids);
+    Ok(Reading::new(source, &matcher, ids, tokens, checkpoint.config().kv_elements()))
+}
+
+/// What people see on standard output.
+fn page(reading: &Reading, args: &AnchorsArgs) -> anyhow::Result<String> {
+    let mut parts = Vec::new();
+    if args.mask {
+        parts.push(mask::drawing(reading)?);
+    }
+    if let Some(pair) = args.explain {
+        parts.push(explain::sentence(reading, pair.query, pair.key)?);
+    }
+    let file = args.svg.is_some() || args.html.is_some();
+    if parts.is_empty() && !file {
+        parts.push(text::render(reading, style()));
+    }
+    if args.explain.is_none() || args.mask || file {
+        parts.push(summary::text(reading));
+    }
+    Ok(parts.join("\n"))
+}
+
+fn style() -> Style {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    if io::stdout().is_terminal() && !refused { Style::Colour } else { Style::Plain }
+}
