@@ -36,7 +36,9 @@ impl fmt::Display for Verdict {
             Self::EarlierAnchor => "visible: the key is the anchor of an earlier segment, and the query is no anchor",
             Self::Later => "blocked: the key comes after the query",
             Self::OtherDocument => "blocked: query and key are in different documents",
-            Self::BehindAnchor => "blocked: the key is an ordinary token of an earlier segment; its anchor stands for it",
+            Self::BehindAnchor => {
+                "blocked: the key is an ordinary token of an earlier segment; its anchor stands for it"
+            }
             Self::AnchorLooksBack => "blocked: the query is an anchor, and an anchor sees its own segment only",
         })
     }

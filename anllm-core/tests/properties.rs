@@ -18,9 +18,7 @@ fn rows() -> impl Strategy<Value = Segments> {
 fn by_definition(segments: &Segments, i: usize, j: usize) -> bool {
     let places = segments.places();
     let anchor = |t: usize| segments.anchors().contains(&t);
-    let seg = |t: usize| {
-        (0..t).filter(|&a| anchor(a) && places[a].document == places[t].document).count()
-    };
+    let seg = |t: usize| (0..t).filter(|&a| anchor(a) && places[a].document == places[t].document).count();
     j <= i && places[i].document == places[j].document && (seg(j) == seg(i) || (anchor(j) && !anchor(i)))
 }
 

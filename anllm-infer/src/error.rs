@@ -35,7 +35,10 @@ pub enum InferError {
         limit: usize,
     },
     /// An id without an embedding.
-    #[error("token id {id} is beyond this model's vocabulary of {vocab} tokens")]
+    #[error(
+        "token id {id} is beyond this model's vocabulary of {vocab} tokens\n  \
+         hint: ids count from 0 and belong to one tokenizer: was the text encoded by another model's?"
+    )]
     UnknownToken {
         /// The id.
         id: u32,
@@ -52,6 +55,6 @@ pub enum InferError {
         tokens: usize,
     },
     /// The device failed.
-    #[error("the device failed while results were read: {0}")]
+    #[error("the device failed while results were read: {0}\n  hint: --device cpu does without it")]
     Device(String),
 }

@@ -77,7 +77,8 @@ pub struct Generation {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Continues a prompt. `show` is given each piece of text as soon as it is sure, and may break off.
+    /// Continues a prompt. `show` is given each piece of text as soon as it is sure, or an empty one where a token
+    /// completes none, and may break off.
     ///
     /// # Errors
     /// When the prompt is empty or too long, or the settings are out of range.
@@ -118,7 +119,7 @@ impl<B: Backend> Engine<B> {
             }
             let (sure, stopped) = stops.push(&stream.push(id)?);
             text.push_str(&sure);
-            if !sure.is_empty() && show(&sure).is_break() {
+            if show(&sure).is_break() {
                 break StopReason::Interrupted;
             }
             if stopped == Stopped::Yes {

@@ -2,6 +2,26 @@
 //!
 //! An [`Engine`] is a loaded model and never changes; a [`Session`] is one sequence with its cache. Everything that a
 //! request needs lives in its session, so that one engine serves any number of them.
+//!
+//! ```
+//! use anllm_core::{AnchorMatcher, AnchorPolicy};
+//! use anllm_infer::{Engine, EngineOptions};
+//! use anllm_model::{Checkpoint, Framing};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/tiny/llama-gqa-tied");
+//! let checkpoint = Checkpoint::open(model.as_ref())?;
+//! let tokenizer = checkpoint.tokenizer()?;
+//! let anchors = AnchorMatcher::resolve(&"endswith:.|!|?".parse()?, &tokenizer)?;
+//! let engine = Engine::<burn_flex::Flex>::load(&checkpoint, anchors, &Default::default(), &EngineOptions::default())?;
+//!
+//! let mut session = engine.session(&AnchorPolicy);
+//! let scores = engine.prefill(&mut session, &tokenizer.encode("It rained. We stayed.", Framing::Framed)?)?;
+//! assert_eq!(scores.len(), engine.config().vocab_size);
+//! assert_eq!(session.stats().kept, 2, "two anchors are left of {} tokens", session.stats().seen);
+//! # Ok(())
+//! # }
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -136,6 +136,7 @@ enum Plan {
 fn plan(text: &str, is_there: impl Fn(&str) -> bool) -> Plan {
     let mut line = text.to_owned();
     let mut runs_anllm = false;
+    let mut names_task = false;
     for part in parts(text) {
         let words: Vec<&str> = part.split_whitespace().collect();
         match words[..] {
@@ -149,11 +150,12 @@ fn plan(text: &str, is_there: impl Fn(&str) -> bool) -> Plan {
                 line = line.replacen(part, &format!("anllm {arguments}"), 1);
             }
             ["cargo", "xtask", ..] => {
-                return match Cli::try_parse_from(&words[1..]) {
-                    Ok(_) => Plan::Skip("the task exists".into()),
-                    Err(error) if !error.use_stderr() => Plan::Skip("help".into()),
-                    Err(error) => Plan::Refuse(error.to_string()),
-                };
+                match Cli::try_parse_from(&words[1..]) {
+                    Err(error) if error.use_stderr() => return Plan::Refuse(error.to_string()),
+                    _ => names_task = true,
+                }
+                // Tasks are not run from within a task; what follows them on the line is.
+                line = line.replacen(part, "true", 1);
             }
             ["cargo", "build" | "install" | "test" | "nextest", ..] => return Plan::Skip("builds the project".into()),
             ["git" | "cd" | "sudo" | "apt-get" | "curl", ..] => return Plan::Skip("sets up".into()),
@@ -161,6 +163,9 @@ fn plan(text: &str, is_there: impl Fn(&str) -> bool) -> Plan {
             ["echo" | "printf" | "cat" | "head" | "tail" | "wc" | "jq" | "python3", ..] => {}
             _ => return Plan::Refuse("cargo xtask readme does not know this kind of command".into()),
         }
+    }
+    if names_task && !runs_anllm {
+        return Plan::Skip("the task exists".into());
     }
     if !runs_anllm {
         return Plan::Refuse("this runs nothing of the project's".into());
@@ -259,6 +264,8 @@ mod tests {
     fn cargo_run_becomes_the_built_binary() {
         let shown = "cargo run --release -- generate --model models/here.gguf --prompt 'a | b; c'";
         assert_eq!(planned(shown), Plan::Run("anllm generate --model models/here.gguf --prompt 'a | b; c'".into()));
+        let shown = "cargo xtask test --quick && cargo run -- devices";
+        assert_eq!(planned(shown), Plan::Run("true && anllm devices".into()));
         let shown = "echo 'Hello.' | cargo run -- anchors --json | jq .tokens";
         assert_eq!(planned(shown), Plan::Run("echo 'Hello.' | anllm anchors --json | jq .tokens".into()));
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 
 use super::model::{Dtype, ModelArgs};
 
@@ -27,7 +28,8 @@ pub(crate) struct ConvertArgs {
     pub(crate) dtype: Option<Dtype>,
 
     /// Weights are split into files of at most this many megabytes.
-    #[arg(long, env = "ANLLM_SHARD_MB", value_name = "N", default_value_t = 5000)]
+    #[arg(long, env = "ANLLM_SHARD_MB", value_name = "N", default_value_t = 5000,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) shard_mb: usize,
 }
 

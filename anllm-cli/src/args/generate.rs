@@ -1,4 +1,5 @@
-//! `anllm generate`.
+//! `anllm generate`. Negative numbers are allowed as values, so that they are refused as such rather than as unknown
+//! options.
 
 use std::path::PathBuf;
 
@@ -22,31 +23,38 @@ pub(crate) struct GenerateArgs {
     pub(crate) prompt_file: Option<PathBuf>,
 
     /// Read the prompt from standard input.
-    #[arg(value_name = "-", value_parser = ["-"])]
+    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true)]
     pub(crate) stdin: Option<String>,
 
     /// The most tokens to add.
-    #[arg(long, short = 'n', env = "ANLLM_MAX_NEW_TOKENS", value_name = "N", default_value_t = 128)]
+    #[arg(
+        long,
+        short = 'n',
+        env = "ANLLM_MAX_NEW_TOKENS",
+        value_name = "N",
+        default_value_t = 128,
+        allow_negative_numbers = true
+    )]
     pub(crate) max_new_tokens: usize,
 
     /// Scores are divided by it; 0 always takes the best token.
-    #[arg(long, env = "ANLLM_TEMPERATURE", value_name = "X", default_value_t = 0.0)]
+    #[arg(long, env = "ANLLM_TEMPERATURE", value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) temperature: f32,
 
     /// Draw from the K best tokens only; 0 is all.
-    #[arg(long, env = "ANLLM_TOP_K", value_name = "K", default_value_t = 0)]
+    #[arg(long, env = "ANLLM_TOP_K", value_name = "K", default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) top_k: usize,
 
     /// Draw from the fewest best tokens whose probabilities reach P.
-    #[arg(long, env = "ANLLM_TOP_P", value_name = "P", default_value_t = 1.0)]
+    #[arg(long, env = "ANLLM_TOP_P", value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) top_p: f32,
 
     /// Leave out tokens below P times the best one's probability.
-    #[arg(long, env = "ANLLM_MIN_P", value_name = "P", default_value_t = 0.0)]
+    #[arg(long, env = "ANLLM_MIN_P", value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) min_p: f32,
 
     /// Make the tokens of the last 64 less likely by this factor; 1 does nothing.
-    #[arg(long, env = "ANLLM_REPEAT_PENALTY", value_name = "X", default_value_t = 1.0)]
+    #[arg(long, env = "ANLLM_REPEAT_PENALTY", value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) repeat_penalty: f32,
 
     /// Seed of the draws; without it a random one, which is printed.

@@ -20,7 +20,7 @@ pub(crate) use verify::{LogitsArgs, VerifyArgs};
 
 /// Language models that keep one anchor per sentence: run them, check them, look inside them.
 #[derive(Debug, Parser)]
-#[command(name = "anllm", version, about, propagate_version = true, max_term_width = 110)]
+#[command(name = "anllm", version, propagate_version = true, max_term_width = 110)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anllm_core::{PolicyKind, RuleChoice};
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::device::DeviceChoice;
@@ -40,11 +41,13 @@ pub(crate) struct RunArgs {
     pub(crate) cache: Option<PolicyKind>,
 
     /// Tokens processed at once while a prompt is read. It bounds memory; results do not depend on it.
-    #[arg(long, env = "ANLLM_PREFILL_CHUNK", value_name = "N", default_value_t = 512)]
+    #[arg(long, env = "ANLLM_PREFILL_CHUNK", value_name = "N", default_value_t = 512,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) prefill_chunk: usize,
 
     /// Threads for the CPU backends; 0 is one per core.
-    #[arg(long, env = "ANLLM_THREADS", value_name = "N", default_value_t = 0)]
+    #[arg(long, env = "ANLLM_THREADS", value_name = "N", default_value_t = 0,
+        value_parser = RangedU64ValueParser::<usize>::new().range(..=1024))]
     pub(crate) threads: usize,
 }
 

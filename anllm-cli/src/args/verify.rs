@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{FalseyValueParser, RangedU64ValueParser};
 
 use super::model::RunArgs;
 
@@ -17,7 +18,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) text: Option<PathBuf>,
 
     /// Use only the first N tokens of the text. The dense mask it is compared with takes memory by their square.
-    #[arg(long, env = "ANLLM_LIMIT_TOKENS", value_name = "N", default_value_t = 1000)]
+    #[arg(long, env = "ANLLM_LIMIT_TOKENS", value_name = "N", default_value_t = 1000,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) limit_tokens: usize,
 
     /// Chunk sizes to compare, each a number or all.
@@ -36,6 +38,6 @@ pub(crate) struct LogitsArgs {
     pub(crate) ids: Vec<u32>,
 
     /// Compute under the dense mask in one pass, without a cache.
-    #[arg(long, env = "ANLLM_DENSE", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "ANLLM_DENSE", value_parser = FalseyValueParser::new())]
     pub(crate) dense: bool,
 }

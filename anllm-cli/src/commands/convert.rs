@@ -22,11 +22,14 @@ pub(crate) fn run(args: ConvertArgs, output: &Output) -> anyhow::Result<()> {
         }
     };
     let export = Export {
-        dtype: args.dtype.map_or_else(|| stored_type(&checkpoint), |dtype| match dtype {
-            Dtype::F32 => StoredType::F32,
-            Dtype::F16 => StoredType::F16,
-            Dtype::Bf16 => StoredType::BF16,
-        }),
+        dtype: args.dtype.map_or_else(
+            || stored_type(&checkpoint),
+            |dtype| match dtype {
+                Dtype::F32 => StoredType::F32,
+                Dtype::F16 => StoredType::F16,
+                Dtype::Bf16 => StoredType::BF16,
+            },
+        ),
         add_ac: args.add_ac.map(|how| match how {
             AddAc::Mean => AddedEmbedding::Mean,
             AddAc::Copy(token) => AddedEmbedding::Copy(token),

@@ -22,15 +22,27 @@ fn ppl(args: PplArgs, output: &Output) -> anyhow::Result<()> {
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let ids = setup::encode(&tokenizer, &setup::read_text(&args.text)?, args.limit_tokens)?;
+    anyhow::ensure!(
+        ids.len() >= 2,
+        "{}: the text has {} token(s), and scoring one needs at least 2\n  hint: give a longer text",
+        args.text.display(),
+        ids.len()
+    );
     let limit = checkpoint.config().max_positions;
     let window = args.window.unwrap_or(2048.min(limit));
     anyhow::ensure!(
         window <= limit,
         "--window {window} is longer than this model's context of {limit} tokens\n  hint: use --window {limit} or less"
     );
+    let stride = args.stride.unwrap_or(window);
+    anyhow::ensure!(
+        stride <= window,
+        "--stride {stride} is longer than the window of {window} tokens: tokens between windows would be left out\n  \
+         hint: use --stride {window} or less"
+    );
     let policy = rules.policy;
     let device = args.run.device;
-    let task = Ppl { args, output: *output, checkpoint, tokenizer, rules, ids, window };
+    let task = Ppl { args, output: *output, checkpoint, tokenizer, rules, ids, window, stride };
     let result = run_on(device, task)?;
     match output.is_json() {
         true => output.json(&result),
@@ -46,6 +58,7 @@ struct Ppl {
     rules: Rules,
     ids: Vec<u32>,
     window: usize,
+    stride: usize,
 }
 
 impl Task for Ppl {
@@ -55,7 +68,7 @@ impl Task for Ppl {
         let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher, &device)?;
         let options = PerplexityOptions {
             window: self.window,
-            stride: self.args.stride.unwrap_or(self.window),
+            stride: self.stride,
             policy: self.rules.policy,
             chunk: self.args.run.prefill_chunk.min(256),
         };

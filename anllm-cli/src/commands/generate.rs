@@ -36,9 +36,13 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
         ..Sampling::default()
     };
     // Settings are judged before the weights are loaded.
-    anllm_infer::Sampler::new(sampling.clone())?;
+    anllm_infer::Sampler::new(sampling.clone())
+        .map_err(|e| anyhow::anyhow!("--{e}\n  hint: `anllm generate --help` says what each setting does"))?;
     let device = args.run.device;
-    run_on(device, Generate { args: *args, output: *output, start, checkpoint, tokenizer, rules, text, prompt, sampling })
+    run_on(
+        device,
+        Generate { args: *args, output: *output, start, checkpoint, tokenizer, rules, text, prompt, sampling },
+    )
 }
 
 fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use anyhow::Context;
 use clap::CommandFactory;
 
 use crate::args::{Cli, ManArgs};
@@ -11,9 +10,13 @@ pub(crate) fn run(args: ManArgs) -> anyhow::Result<()> {
     let command = Cli::command();
     match args.to {
         Some(folder) => {
-            std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot create", folder.display()))?;
-            clap_mangen::generate_to(command, &folder)
-                .with_context(|| format!("{}: cannot write the pages", folder.display()))
+            let written = std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));
+            written.map_err(|e| {
+                anyhow::anyhow!(
+                    "{}: cannot write the pages: {e}\n  hint: choose a folder that can be written to with --to",
+                    folder.display()
+                )
+            })
         }
         None => {
             let mut page = Vec::new();

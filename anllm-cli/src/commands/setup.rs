@@ -93,7 +93,12 @@ pub(crate) fn matcher(rule: &AnchorRule, checkpoint: &Checkpoint) -> anyhow::Res
         }
         _ => AnchorMatcher::resolve(rule, &checkpoint.tokenizer()?),
     };
-    resolved.with_context(|| format!("{}", checkpoint.path().display()))
+    resolved.map_err(|e| {
+        let reason = e.to_string();
+        let hint = "\n  hint: `anllm inspect` shows the vocabulary; --anchors chooses another rule";
+        let hint = if reason.contains("hint: ") { "" } else { hint };
+        anyhow::anyhow!("{}: {reason}{hint}", checkpoint.path().display())
+    })
 }
 
 /// Loads the engine on a backend's device.
@@ -131,17 +136,19 @@ pub(crate) fn threads(args: &RunArgs) -> anyhow::Result<()> {
 
 /// The content of a text file, or of standard input for `-`.
 pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
+    let (name, content) = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        ("standard input".to_owned(), std::io::stdin().read_to_end(&mut bytes).map(|_| bytes))
     } else {
-        bytes = std::fs::read(path).with_context(|| format!("{}: cannot read the text", path.display()))?;
-    }
+        (path.display().to_string(), std::fs::read(path))
+    };
+    let bytes = content.map_err(|e| {
+        anyhow::anyhow!("{name}: cannot read the text: {e}\n  hint: name a readable text file, or - for standard input")
+    })?;
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         anyhow::anyhow!(
-            "{}: byte {at} is not UTF-8 text\n  hint: convert the file, for example with `iconv -t utf-8`",
-            path.display()
+            "{name}: byte {at} is not UTF-8 text\n  hint: convert the file, for example with `iconv -t utf-8`"
         )
     })
 }

@@ -43,7 +43,10 @@ fn chunk_size(text: &str, all: usize) -> anyhow::Result<usize> {
         "all" => Ok(all),
         number => match number.parse() {
             Ok(n) if n > 0 => Ok(n),
-            _ => anyhow::bail!("--chunks: expected `all` or a number of tokens, 1 or more, found `{text}`"),
+            _ => anyhow::bail!(
+                "--chunks: expected `all` or a number of tokens, 1 or more, found `{text}`\n  \
+                 hint: separate several by commas: --chunks 1,64,all"
+            ),
         },
     }
 }

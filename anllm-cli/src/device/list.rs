@@ -101,9 +101,7 @@ fn host_name() -> String {
 fn cuda_rows() -> Vec<DeviceRow> {
     match super::cuda::count() {
         Ok(0) => vec![row("cuda", "CUDA", Err("the NVIDIA driver reports no devices".to_owned()), String::new())],
-        Ok(count) => {
-            (0..count).map(|n| row(&format!("cuda:{n}"), "CUDA", Ok(()), format!("NVIDIA GPU {n}"))).collect()
-        }
+        Ok(count) => (0..count).map(|n| row(&format!("cuda:{n}"), "CUDA", Ok(()), format!("NVIDIA GPU {n}"))).collect(),
         Err(reason) => vec![row("cuda", "CUDA", Err(reason), String::new())],
     }
 }

@@ -13,13 +13,7 @@ use burn::tensor::backend::Backend;
 
 pub(crate) use list::{DeviceRow, devices};
 
-#[cfg(not(any(
-    feature = "cpu",
-    feature = "ndarray",
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "cuda"
-)))]
+#[cfg(not(any(feature = "cpu", feature = "ndarray", feature = "wgpu", feature = "vulkan", feature = "cuda")))]
 compile_error!("anllm needs a backend: enable `cpu`, `ndarray`, `wgpu`, `vulkan` or `cuda`");
 
 /// What `--device` asks for.

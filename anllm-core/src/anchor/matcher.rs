@@ -20,7 +20,9 @@ pub trait Vocabulary {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// No token has this text.
-    #[error("the anchor rule `{rule}` names the token {token:?}, which is not in the vocabulary of {size} tokens{hint}")]
+    #[error(
+        "the anchor rule `{rule}` names the token {token:?}, which is not in the vocabulary of {size} tokens{hint}"
+    )]
     NoSuchToken {
         /// The rule.
         rule: AnchorRule,
@@ -121,9 +123,9 @@ impl AnchorMatcher {
 fn exact(rule: &AnchorRule, texts: &[String], vocabulary: &dyn Vocabulary) -> Result<Vec<bool>, ResolveError> {
     let mut flags = vec![false; vocabulary.size()];
     let mut missing: Vec<&String> = texts.iter().collect();
-    for id in 0..flags.len() {
-        if let Some(text) = vocabulary.text(id as u32) && texts.contains(&text) {
-            flags[id] = true;
+    for (id, flag) in (0u32..).zip(&mut flags) {
+        if let Some(text) = vocabulary.text(id).filter(|text| texts.contains(text)) {
+            *flag = true;
             missing.retain(|t| **t != text);
         }
     }
@@ -133,10 +135,19 @@ fn exact(rule: &AnchorRule, texts: &[String], vocabulary: &dyn Vocabulary) -> Re
             Some(id) => flags[id] = true,
             None => {
                 let hint = match rule {
-                    AnchorRule::Added => "\n  hint: `anllm convert --add-ac mean` adds the token, or choose another rule with --anchors",
-                    _ => "\n  hint: a token's text includes its leading space, if any; `endswith:` matches by the end alone",
+                    AnchorRule::Added => {
+                        "\n  hint: `anllm convert --add-ac mean` adds the token, or choose another rule with --anchors"
+                    }
+                    _ => {
+                        "\n  hint: a token's text includes its leading space, if any; `endswith:` matches by the end alone"
+                    }
                 };
-                return Err(ResolveError::NoSuchToken { rule: rule.clone(), token: text.clone(), size: flags.len(), hint });
+                return Err(ResolveError::NoSuchToken {
+                    rule: rule.clone(),
+                    token: text.clone(),
+                    size: flags.len(),
+                    hint,
+                });
             }
         }
     }

@@ -154,9 +154,8 @@ fn split_escaped(list: &str) -> Vec<String> {
 }
 
 fn join_escaped(parts: &[String]) -> String {
-    let escape = |part: &String| {
-        part.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('|', "\\|")
-    };
+    let escape =
+        |part: &String| part.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('|', "\\|");
     parts.iter().map(escape).collect::<Vec<_>>().join("|")
 }
 
@@ -224,7 +223,7 @@ mod tests {
         assert_eq!(read("every:24"), AnchorRule::Every(24));
         assert_eq!(read("ids:30, 1673"), AnchorRule::Ids(vec![30, 1673]));
         assert_eq!(read("endswith:.|!|?"), AnchorRule::EndsWith(vec![".".into(), "!".into(), "?".into()]));
-        assert_eq!(read(r"tokens:.|\n|a\|b|\\"), AnchorRule::Tokens(["." , "\n", "a|b", "\\"].map(String::from).into()));
+        assert_eq!(read(r"tokens:.|\n|a\|b|\\"), AnchorRule::Tokens([".", "\n", "a|b", "\\"].map(String::from).into()));
         assert_eq!("model".parse::<RuleChoice>().unwrap(), RuleChoice::Model);
     }
 

@@ -28,15 +28,7 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self {
-            temperature: 0.0,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            repeat_penalty: 1.0,
-            repeat_window: 64,
-            seed: 0,
-        }
+        Self { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, repeat_window: 64, seed: 0 }
     }
 }
 
@@ -140,7 +132,8 @@ mod tests {
 
     #[test]
     fn the_repeat_penalty_can_unseat_the_best() {
-        let mut sampler = Sampler::new(Sampling { repeat_penalty: 2.0, repeat_window: 2, ..Default::default() }).unwrap();
+        let mut sampler =
+            Sampler::new(Sampling { repeat_penalty: 2.0, repeat_window: 2, ..Default::default() }).unwrap();
         assert_eq!(sampler.sample(&mut [1.0, 1.5, -1.0], &[1]), Some(0));
         assert_eq!(sampler.sample(&mut [1.0, 1.5, -1.0], &[1, 2, 2]), Some(1), "beyond the window");
     }

@@ -1,13 +1,14 @@
 //! What can be wrong with a checkpoint on disk. Every message names the file, what was expected, what was found,
 //! and what to do about it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// An error while reading or writing a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The operating system refused.
-    #[error("{path}: cannot {action}: {source}")]
+    #[error("{path}: cannot {action}: {source}\n  hint: {}", advice(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -63,6 +64,16 @@ pub enum CheckpointError {
         /// The shape in the file.
         found: Vec<usize>,
     },
+}
+
+/// What a user can do about a refusal of the operating system.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => "check the path",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "check the permissions of file and folder",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free space on the disk, or choose another one",
+        _ => "check the path, and that the disk works",
+    }
 }
 
 impl CheckpointError {

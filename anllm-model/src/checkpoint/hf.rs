@@ -52,7 +52,11 @@ impl HfWeights {
         for (name, info) in entries {
             if self.shard_of.insert(name.clone(), number).is_some() {
                 let what = format!("tensor `{name}` is stored in more than one file");
-                return Err(CheckpointError::malformed(path, what, "remove the file that does not belong to the model"));
+                return Err(CheckpointError::malformed(
+                    path,
+                    what,
+                    "remove the file that does not belong to the model",
+                ));
             }
             self.tensors.push(TensorInfo {
                 name,
@@ -63,15 +67,22 @@ impl HfWeights {
         }
         if let Some(missing) = listed.into_iter().flatten().find(|name| self.shard_of.get(*name) != Some(&number)) {
             let what = format!("{INDEX} says that tensor `{missing}` is in this file, but it is not");
-            return Err(CheckpointError::malformed(path, what, "the shards and the index are from different downloads"));
+            return Err(CheckpointError::malformed(
+                path,
+                what,
+                "the shards and the index are from different downloads",
+            ));
         }
         self.shards.push(shard);
         Ok(())
     }
 }
 
-/// The folder's weight files, each with the tensors that the index expects in it.
-fn shard_files(folder: &Path) -> Result<Vec<(PathBuf, Option<Vec<String>>)>, CheckpointError> {
+/// A weight file, with the tensors that an index expects in it.
+type ListedFile = (PathBuf, Option<Vec<String>>);
+
+/// The folder's weight files.
+fn shard_files(folder: &Path) -> Result<Vec<ListedFile>, CheckpointError> {
     let index_path = folder.join(INDEX);
     if !index_path.is_file() {
         let single = folder.join(SINGLE);
@@ -87,7 +98,7 @@ fn shard_files(folder: &Path) -> Result<Vec<(PathBuf, Option<Vec<String>>)>, Che
         let what = "expected an object `weight_map` from tensor names to file names";
         return Err(CheckpointError::malformed(&index_path, what, "download the index again"));
     };
-    let mut files: Vec<(PathBuf, Option<Vec<String>>)> = Vec::new();
+    let mut files: Vec<ListedFile> = Vec::new();
     for (tensor, file) in map {
         // A plain file name: an index must not reach outside its folder.
         let plain = file.as_str().filter(|f| Path::new(f).file_name().is_some_and(|name| name == *f));

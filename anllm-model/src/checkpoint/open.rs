@@ -1,5 +1,6 @@
 //! Opening a checkpoint, whatever its format: settings are read and checked against the tensors before any value is.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -53,13 +54,14 @@ impl std::fmt::Debug for Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a Hugging Face folder or a `.gguf` file and checks every tensor's shape; values stay on disk.
+    /// Opens a Hugging Face folder, a `.gguf` file, or a folder that holds one `.gguf` file and no `config.json`, and checks every tensor's shape; values stay on disk.
     ///
     /// # Errors
     /// When the path is neither, a file is damaged, or tensors and configuration do not fit.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let meta = std::fs::metadata(path).map_err(|e| CheckpointError::io(path, "open the model", e))?;
-        let Opened { format, settings, source, pre_tokenizer } = if meta.is_dir() { open_folder(path)? } else { open_gguf(path)? };
+        let path = &*single_gguf(path)?;
+        let opened = if path.is_dir() { open_folder(path)? } else { open_gguf(path)? };
+        let Opened { format, settings, source, pre_tokenizer } = opened;
         let config = with_generation_eos(path, &settings)?;
         check_tensors(&config, source.as_ref())?;
         Ok(Self { path: path.to_owned(), format, config, settings, source, pre_tokenizer })
@@ -121,6 +123,26 @@ impl Checkpoint {
     }
 }
 
+/// The one `.gguf` file of a folder without `config.json`, else the path itself.
+fn single_gguf(path: &Path) -> Result<Cow<'_, Path>, CheckpointError> {
+    let meta = std::fs::metadata(path).map_err(|e| CheckpointError::io(path, "open the model", e))?;
+    if !meta.is_dir() || path.join("config.json").exists() {
+        return Ok(Cow::Borrowed(path));
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| CheckpointError::io(path, "list the folder", e))?;
+    let files = entries.filter_map(|entry| entry.ok().map(|e| e.path()));
+    let mut gguf: Vec<PathBuf> = files.filter(|f| f.extension().is_some_and(|e| e == "gguf")).collect();
+    match (gguf.pop(), gguf.len()) {
+        (Some(file), 0) => Ok(Cow::Owned(file)),
+        (Some(_), more) => Err(CheckpointError::malformed(
+            path,
+            format!("the folder has {} .gguf files", more + 1),
+            "name the file itself",
+        )),
+        (None, _) => Ok(Cow::Borrowed(path)),
+    }
+}
+
 struct Opened {
     format: Format,
     settings: Settings,
@@ -177,7 +199,9 @@ fn with_generation_eos(path: &Path, settings: &Settings) -> Result<ModelConfig, 
 }
 
 fn check_tensors(config: &ModelConfig, source: &dyn TensorSource) -> Result<(), CheckpointError> {
-    for expected in expected_tensors(config) {
+    // An absurd number of layers is refused by the first one that cannot be there, before it costs memory.
+    let layers = config.layers.min(source.tensors().len() + 1);
+    for expected in expected_tensors(&ModelConfig { layers, ..config.clone() }) {
         match source.info(&expected.name) {
             Some(found) if found.shape == expected.shape => {}
             Some(found) => {

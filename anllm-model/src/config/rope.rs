@@ -106,7 +106,10 @@ impl RopeConfig {
             (Some(object), _) => ("rope_parameters.", object),
             (None, Some(object)) => ("rope_scaling.", object),
             (None, None) => {
-                return Ok(Self { theta: checked_theta(config, config.number("rope_theta")?.unwrap_or(THETA))?, scaling: RopeScaling::None });
+                return Ok(Self {
+                    theta: checked_theta(config, config.number("rope_theta")?.unwrap_or(THETA))?,
+                    scaling: RopeScaling::None,
+                });
             }
         };
         let rope = Fields::new(config.path, prefix, object)?;
@@ -122,7 +125,10 @@ impl RopeConfig {
             ));
         }
         let kind = rope.text("rope_type")?.or(rope.text("type")?).unwrap_or("default");
-        Ok(Self { theta: checked_theta(config, theta)?, scaling: RopeScaling::read(kind, &rope, config, max_positions)? })
+        Ok(Self {
+            theta: checked_theta(config, theta)?,
+            scaling: RopeScaling::read(kind, &rope, config, max_positions)?,
+        })
     }
 }
 
@@ -144,12 +150,7 @@ impl RopeScaling {
         }
     }
 
-    fn read(
-        kind: &str,
-        rope: &Fields<'_>,
-        config: &Fields<'_>,
-        max_positions: usize,
-    ) -> Result<Self, CheckpointError> {
+    fn read(kind: &str, rope: &Fields<'_>, config: &Fields<'_>, max_positions: usize) -> Result<Self, CheckpointError> {
         let positive = |key: &str| match rope.required_number(key)? {
             value if value > 0.0 => Ok(value),
             value => Err(rope.error(&format!("`{key}` must be greater than 0, found {value}"))),
@@ -160,9 +161,8 @@ impl RopeScaling {
             "llama3" => {
                 let (low, high) = (positive("low_freq_factor")?, positive("high_freq_factor")?);
                 if high <= low {
-                    return Err(rope.error(&format!(
-                        "`high_freq_factor` must exceed `low_freq_factor`, found {high} and {low}"
-                    )));
+                    return Err(rope
+                        .error(&format!("`high_freq_factor` must exceed `low_freq_factor`, found {high} and {low}")));
                 }
                 Ok(Self::Llama3 {
                     factor: positive("factor")?,

@@ -23,7 +23,7 @@ impl<B: Backend> RmsNorm<B> {
     pub fn forward<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
         let dtype: FloatDType = x.dtype().into();
         let x = x.cast(FloatDType::F32);
-        let root = x.clone().powi_scalar(2).mean_dim(N - 1).add_scalar(self.eps).sqrt();
+        let root = (x.clone() * x.clone()).mean_dim(N - 1).add_scalar(self.eps).sqrt();
         x.div(root).cast(dtype) * self.weight.val().unsqueeze()
     }
 }

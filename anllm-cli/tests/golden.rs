@@ -1,0 +1,172 @@
+//! What PyTorch computes from each fixture, by the real program on every backend: scores under both masks, both greedy
+//! continuations, and `verify`. A backend that is not compiled in has no tests; one that finds no device skips them.
+
+#![allow(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod common;
+
+use anllm_model::Checkpoint;
+use common::{Golden, PROMPT, anllm, distance, encode, fixture, ids, logits, numbers, object, on_model};
+
+/// Calls `$with!` with its arguments and a list of all checkpoints: a test's name, and the path in `testdata`.
+macro_rules! for_each_checkpoint {
+    ($with:ident!($($args:tt)*)) => {
+        $with! {
+            $($args)*;
+            llama_mha_untied "tiny/llama-mha-untied",
+            llama_gqa_tied "tiny/llama-gqa-tied",
+            llama3_rope "tiny/llama3-rope",
+            llama_linear_rope "tiny/llama-linear-rope",
+            llama_yarn_rope "tiny/llama-yarn-rope",
+            mistral "tiny/mistral",
+            qwen2 "tiny/qwen2",
+            qwen3 "tiny/qwen3",
+            gguf "gguf/llama-tiny.gguf",
+        }
+    };
+}
+
+macro_rules! tests {
+    ($module:ident, $device:expr; $($test:ident $path:literal,)*) => {
+        mod $module {
+            use super::*;
+            $(#[test] fn $test() { ($device).check($path); })*
+        }
+    };
+}
+
+macro_rules! paths {
+    (; $($test:ident $path:literal,)*) => { [$($path),*] };
+}
+
+#[cfg(feature = "cpu")]
+for_each_checkpoint!(tests!(cpu, Device { name: "cpu", tolerance: 1e-4, depth: Depth::Thorough }));
+#[cfg(feature = "ndarray")]
+for_each_checkpoint!(tests!(ndarray, Device { name: "ndarray", tolerance: 1e-4, depth: Depth::Thorough }));
+#[cfg(feature = "wgpu")]
+for_each_checkpoint!(tests!(wgpu, Device { name: "wgpu", tolerance: 1e-3, depth: Depth::Quick }));
+#[cfg(feature = "vulkan")]
+for_each_checkpoint!(tests!(vulkan, Device { name: "vulkan", tolerance: 1e-3, depth: Depth::Quick }));
+
+#[test]
+fn no_fixture_is_forgotten() {
+    let listed = for_each_checkpoint!(paths!());
+    for folder in std::fs::read_dir(fixture("tiny")).unwrap() {
+        let path = format!("tiny/{}", folder.unwrap().file_name().to_str().unwrap());
+        assert!(listed.contains(&path.as_str()), "{path}");
+    }
+}
+
+/// How much is run. Shaders are compiled by each process anew, which takes a software GPU most of its time.
+// Which of them is used depends on the features.
+#[allow(dead_code)]
+#[derive(PartialEq)]
+enum Depth {
+    Thorough,
+    Quick,
+}
+
+struct Device {
+    name: &'static str,
+    /// The largest difference of any score.
+    tolerance: f64,
+    depth: Depth,
+}
+
+impl Device {
+    fn check(&self, checkpoint: &str) {
+        if let Err(reason) = self.usable() {
+            eprintln!("skipped: --device {} is not usable: {reason}", self.name);
+            return;
+        }
+        let path = fixture(checkpoint);
+        let golden = Golden::read(if path.is_dir() { &path } else { path.parent().unwrap() });
+        assert_eq!(encode(&path, PROMPT), golden.ids("input_ids"), "the text is the one the golden tokens are of");
+
+        self.check_scores(checkpoint, &golden);
+        let thorough = self.depth == Depth::Thorough;
+        if thorough {
+            self.check_continuation(checkpoint, "full", &golden.ids("greedy_causal"));
+        }
+        self.check_continuation(checkpoint, "anchor", &golden.ids("greedy_ansan"));
+        if thorough || checkpoint == common::ANY {
+            self.check_verify(checkpoint);
+        }
+    }
+
+    fn usable(&self) -> Result<(), String> {
+        let found = object(&mut anllm(["devices"]));
+        let rows = found["devices"].as_array().unwrap();
+        let of_this = rows.iter().filter(|r| r["device"].as_str().unwrap().split(':').next() == Some(self.name));
+        let mut reason = "`anllm devices` does not list it".to_owned();
+        for row in of_this {
+            if row["usable"] == true {
+                return Ok(());
+            }
+            reason = row["reason"].to_string();
+        }
+        Err(reason)
+    }
+
+    /// Scores of every position of the prompt, in one pass and through the cache.
+    fn check_scores(&self, checkpoint: &str, golden: &Golden) {
+        let prompt = golden.ids("input_ids");
+        let ways: &[&[&str]] = match self.depth {
+            Depth::Thorough => &[&["--dense"], &["--prefill-chunk", "512"], &["--prefill-chunk", "5"]],
+            // The cache in whole chunks under the harder mask.
+            Depth::Quick => &[&["--prefill-chunk", "22"]],
+        };
+        for (policy, tensor) in [("full", "logits_causal"), ("anchor", "logits_ansan")] {
+            for way in ways {
+                let options = [&["--device", self.name, "--anchors", "ep", "--cache", policy], *way].concat();
+                let found = logits(&fixture(checkpoint), &prompt, &options);
+                let gap = distance(&found, &golden.floats(tensor));
+                eprintln!("{} {checkpoint} {tensor} {way:?}: largest difference {gap:.1e}", self.name);
+                assert!(gap <= self.tolerance, "{} {checkpoint} {tensor} {way:?}: {gap:e}", self.name);
+            }
+        }
+    }
+
+    /// The greedy continuation, token for token, and what the cache kept meanwhile.
+    fn check_continuation(&self, checkpoint: &str, policy: &str, expected: &[u32]) {
+        let path = fixture(checkpoint);
+        let mut command = on_model("generate --ignore-eos --anchors ep", &path);
+        command.args(["--device", self.name, "--cache", policy, "--prompt", PROMPT]);
+        let found = object(command.args(["--max-new-tokens", &expected.len().to_string()]));
+        assert_eq!(ids(&found["tokens"]), expected, "{} {checkpoint} --cache {policy}", self.name);
+        let tokenizer = Checkpoint::open(&path).unwrap().tokenizer().unwrap();
+        assert_eq!(found["text"], tokenizer.decode(expected).unwrap());
+        assert_eq!(found["stop_reason"], "length");
+
+        let kv = &found["kv"];
+        let [seen, kept, peak, bytes, full] =
+            ["seen", "kept", "peak", "bytes", "full_bytes"].map(|key| kv[key].as_u64().unwrap());
+        // The last token's successor is never computed, so that it is not seen.
+        assert_eq!(seen, found["prompt_tokens"].as_u64().unwrap() + expected.len() as u64 - 1);
+        assert_eq!(kv["policy"], policy);
+        match policy {
+            "full" => assert_eq!((kept, peak, bytes), (seen, seen, full)),
+            _ => assert!(kept < seen && kept <= peak && bytes < full, "{kv}"),
+        }
+    }
+
+    /// The masked full forward against the cache, in chunks of several sizes.
+    fn check_verify(&self, checkpoint: &str) {
+        let (chunks, tokens) = match self.depth {
+            Depth::Thorough => ("1,7,64,all", "256"),
+            Depth::Quick => ("7,all", "64"),
+        };
+        let mut command = on_model("verify --anchors ep", &fixture(checkpoint));
+        command.args(["--device", self.name, "--chunks", chunks, "--limit-tokens", tokens]);
+        let found = object(&mut command);
+        assert_eq!(found["ok"], true, "{} {checkpoint}: {found}", self.name);
+        assert_eq!(found["tokens"].to_string(), tokens);
+        assert!(found["anchors"].as_u64().unwrap() >= 1, "{found}");
+        let rows = found["chunks"].as_array().unwrap();
+        let sizes: Vec<f64> = rows.iter().map(|row| row["chunk"].as_f64().unwrap()).collect();
+        let asked = chunks.replace("all", tokens);
+        assert_eq!(sizes, numbers(&serde_json::from_str(&format!("[{asked}]")).unwrap()));
+        eprintln!("{} {checkpoint} verify: {} of the largest score", self.name, found["max_rel_diff"]);
+    }
+}
