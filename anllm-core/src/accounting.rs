@@ -48,7 +48,7 @@ impl CacheStats {
 pub fn simulate(policy: &dyn CachePolicy, segments: &Segments, bytes_per_entry: usize) -> CacheStats {
     let mut ledger = Ledger::default();
     for place in segments.places() {
-        ledger.advance(policy, std::slice::from_ref(place));
+        ledger.enter(policy, *place);
     }
     ledger.stats(policy, bytes_per_entry)
 }

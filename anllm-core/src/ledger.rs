@@ -64,20 +64,34 @@ impl Ledger {
         let mask = DenseMask::under(policy, chunk, &keys);
 
         // Token by token, as a decoder would go: this gives the exact peak, and the same survivors for any chunking.
-        let mut held: Vec<usize> = (0..cached).collect();
+        let mut survivors: Vec<usize> = (0..cached).collect();
         for (offset, newest) in chunk.iter().enumerate() {
-            held.push(cached + offset);
-            self.peak = self.peak.max(held.len());
-            held.retain(|&slot| policy.keeps(&keys[slot], newest));
+            survivors.push(cached + offset);
+            self.step(policy, newest, &mut survivors, |slot| keys[*slot]);
         }
-
-        self.seen += chunk.len();
-        self.entries = held.iter().map(|&slot| keys[slot]).collect();
+        self.entries = survivors.iter().map(|&slot| keys[slot]).collect();
         ChunkPlan {
             mask: (!mask.all()).then_some(mask),
-            survivors: held,
+            survivors,
             positions: chunk.iter().map(|p| p.position).collect(),
             cached,
+        }
+    }
+
+    /// Enters one token without planning for it: for accounts of sequences that no model processes.
+    pub fn enter(&mut self, policy: &dyn CachePolicy, newest: Place) {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.push(newest);
+        self.step(policy, &newest, &mut entries, |entry| *entry);
+        self.entries = entries;
+    }
+
+    /// Counts `newest`, the last of `held`, and drops what it makes useless.
+    fn step<T>(&mut self, policy: &dyn CachePolicy, newest: &Place, held: &mut Vec<T>, place: impl Fn(&T) -> Place) {
+        self.seen += 1;
+        self.peak = self.peak.max(held.len());
+        if policy.may_drop(newest) {
+            held.retain(|entry| policy.keeps(&place(entry), newest));
         }
     }
 

@@ -88,6 +88,19 @@ proptest! {
         }
     }
 
+    /// `may_drop` is a promise about `keeps`: where it says no, nothing is dropped.
+    #[test]
+    fn what_may_not_drop_does_not(row in rows(), full in any::<bool>()) {
+        let policy: &dyn CachePolicy = if full { &FullPolicy } else { &AnchorPolicy };
+        let mut held: Vec<Place> = Vec::new();
+        for newest in row.places() {
+            held.push(*newest);
+            let before = held.len();
+            held.retain(|entry| policy.keeps(entry, newest));
+            prop_assert!(held.len() == before || policy.may_drop(newest));
+        }
+    }
+
     #[test]
     fn accounts_do_not_depend_on_chunks(row in rows(), sizes in prop::collection::vec(1usize..9, 1..5)) {
         let mut ledger = Ledger::default();

@@ -23,4 +23,8 @@ impl CachePolicy for AnchorPolicy {
         let open = !newest.anchor && entry.segment == newest.segment;
         entry.document == newest.document && (entry.anchor || open)
     }
+
+    fn may_drop(&self, newest: &Place) -> bool {
+        newest.anchor || newest.position == 0
+    }
 }

@@ -19,4 +19,8 @@ impl CachePolicy for FullPolicy {
     fn keeps(&self, entry: &Place, newest: &Place) -> bool {
         entry.document == newest.document
     }
+
+    fn may_drop(&self, newest: &Place) -> bool {
+        newest.position == 0
+    }
 }

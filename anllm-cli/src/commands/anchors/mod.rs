@@ -4,7 +4,6 @@
 //! Without a choice the text and its summary are shown. `--mask` draws the mask in place of the text, `--explain`
 //! answers its question alone, `--svg` and `--html` write a file and leave the summary.
 
-mod account;
 mod aside;
 mod explain;
 mod html;

@@ -1,8 +1,7 @@
 //! A text, cut into tokens and segments, with what a cache would keep of it.
 
-use anllm_core::{AnchorMatcher, AnchorRule, CacheStats, Place, Segments};
+use anllm_core::{AnchorMatcher, AnchorPolicy, AnchorRule, CacheStats, Place, Segments, simulate};
 
-use super::account::account;
 use super::spelling::Token;
 
 /// Bytes of one element of a cache in f32.
@@ -38,7 +37,7 @@ impl Reading {
     ) -> Self {
         let segments = matcher.segments(&ids);
         let lengths = segments.lengths();
-        let cache = account(&segments, kv_elements * F32);
+        let cache = simulate(&AnchorPolicy, &segments, kv_elements * F32);
         Self { source, rule: matcher.rule().clone(), ids, tokens, segments, lengths, cache }
     }
 
@@ -85,7 +84,7 @@ pub(super) mod tests {
         let mut reading = Reading::new("a test".to_owned(), &AnchorMatcher::none(), ids, tokens, 16);
         reading.segments = Segments::from_anchors(words.len(), anchors);
         reading.lengths = reading.segments.lengths();
-        reading.cache = account(&reading.segments, 64);
+        reading.cache = simulate(&AnchorPolicy, &reading.segments, 64);
         reading.rule = AnchorRule::Endpoint;
         reading
     }
