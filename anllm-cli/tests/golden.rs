@@ -47,7 +47,12 @@ for_each_checkpoint!(tests!(ndarray, Device { name: "ndarray", tolerance: 1e-4, 
 #[cfg(feature = "wgpu")]
 for_each_checkpoint!(tests!(wgpu, Device { name: "wgpu", tolerance: 1e-3, depth: Depth::Quick }));
 #[cfg(feature = "vulkan")]
-for_each_checkpoint!(tests!(vulkan, Device { name: "vulkan", tolerance: 1e-3, depth: Depth::Quick }));
+// The shaders are those of `wgpu` but for their compiler: two checkpoints tell whether that one works.
+tests! {
+    vulkan, Device { name: "vulkan", tolerance: 1e-3, depth: Depth::Quick };
+    llama_gqa_tied "tiny/llama-gqa-tied",
+    gguf "gguf/llama-tiny.gguf",
+}
 
 #[test]
 fn no_fixture_is_forgotten() {
@@ -85,12 +90,11 @@ impl Device {
         assert_eq!(encode(&path, PROMPT), golden.ids("input_ids"), "the text is the one the golden tokens are of");
 
         self.check_scores(checkpoint, &golden);
-        let thorough = self.depth == Depth::Thorough;
-        if thorough {
+        if self.depth == Depth::Thorough {
             self.check_continuation(checkpoint, "full", &golden.ids("greedy_causal"));
         }
-        self.check_continuation(checkpoint, "anchor", &golden.ids("greedy_ansan"));
-        if thorough || checkpoint == common::ANY {
+        if self.depth == Depth::Thorough || checkpoint == common::ANY {
+            self.check_continuation(checkpoint, "anchor", &golden.ids("greedy_ansan"));
             self.check_verify(checkpoint);
         }
     }
@@ -117,7 +121,11 @@ impl Device {
             // The cache in whole chunks under the harder mask.
             Depth::Quick => &[&["--prefill-chunk", "22"]],
         };
-        for (policy, tensor) in [("full", "logits_causal"), ("anchor", "logits_ansan")] {
+        for (policy, tensor) in [("anchor", "logits_ansan"), ("full", "logits_causal")] {
+            // Tuning and compiling shaders takes a software GPU half a minute in each process.
+            if policy == "full" && self.depth == Depth::Quick && checkpoint != common::ANY {
+                continue;
+            }
             for way in ways {
                 let options = [&["--device", self.name, "--anchors", "ep", "--cache", policy], *way].concat();
                 let found = logits(&fixture(checkpoint), &prompt, &options);
