@@ -1,5 +1,8 @@
 //! The command line as plain records. Long options have an environment variable, `ANLLM_` and the option's name.
 
+// The comments below are help texts: what looks like a link or a tag there is meant for the terminal.
+#![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+
 mod anchors;
 mod convert;
 mod eval;
