@@ -89,12 +89,23 @@ impl Device {
         let golden = Golden::read(if path.is_dir() { &path } else { path.parent().unwrap() });
         assert_eq!(encode(&path, PROMPT), golden.ids("input_ids"), "the text is the one the golden tokens are of");
 
-        self.check_scores(checkpoint, &golden);
-        if self.depth == Depth::Thorough {
-            self.check_continuation(checkpoint, "full", &golden.ids("greedy_causal"));
+        for (policy, mask) in [("anchor", "ansan"), ("full", "causal")] {
+            let scores = golden.floats(&format!("logits_{mask}"));
+            let continuation = golden.ids(&format!("greedy_{mask}"));
+            match self.depth {
+                Depth::Thorough => {
+                    self.check_scores(checkpoint, policy, &golden.ids("input_ids"), &scores);
+                    self.check_continuation(checkpoint, policy, &continuation);
+                }
+                Depth::Quick => {
+                    self.check_at_once(checkpoint, policy, &golden.ids("input_ids"), &scores, &continuation)
+                }
+            }
+        }
+        if self.depth == Depth::Quick && checkpoint == common::ANY {
+            self.check_continuation(checkpoint, "anchor", &golden.ids("greedy_ansan"));
         }
         if self.depth == Depth::Thorough || checkpoint == common::ANY {
-            self.check_continuation(checkpoint, "anchor", &golden.ids("greedy_ansan"));
             self.check_verify(checkpoint);
         }
     }
@@ -113,27 +124,37 @@ impl Device {
         Err(reason)
     }
 
+    fn logits(&self, checkpoint: &str, policy: &str, ids: &[u32], way: &[&str]) -> Vec<f64> {
+        let options = [&["--device", self.name, "--anchors", "ep", "--cache", policy], way].concat();
+        logits(&fixture(checkpoint), ids, &options)
+    }
+
+    fn check_close(&self, found: &[f64], expected: &[f64], what: &str) {
+        let gap = distance(found, expected);
+        eprintln!("{} {what}: largest difference {gap:.1e}", self.name);
+        assert!(gap <= self.tolerance, "{} {what}: {gap:e}", self.name);
+    }
+
     /// Scores of every position of the prompt, in one pass and through the cache.
-    fn check_scores(&self, checkpoint: &str, golden: &Golden) {
-        let prompt = golden.ids("input_ids");
-        let ways: &[&[&str]] = match self.depth {
-            Depth::Thorough => &[&["--dense"], &["--prefill-chunk", "512"], &["--prefill-chunk", "5"]],
-            // The cache in whole chunks under the harder mask.
-            Depth::Quick => &[&["--prefill-chunk", "22"]],
-        };
-        for (policy, tensor) in [("anchor", "logits_ansan"), ("full", "logits_causal")] {
-            // Tuning and compiling shaders takes a software GPU half a minute in each process.
-            if policy == "full" && self.depth == Depth::Quick && checkpoint != common::ANY {
-                continue;
-            }
-            for way in ways {
-                let options = [&["--device", self.name, "--anchors", "ep", "--cache", policy], *way].concat();
-                let found = logits(&fixture(checkpoint), &prompt, &options);
-                let gap = distance(&found, &golden.floats(tensor));
-                eprintln!("{} {checkpoint} {tensor} {way:?}: largest difference {gap:.1e}", self.name);
-                assert!(gap <= self.tolerance, "{} {checkpoint} {tensor} {way:?}: {gap:e}", self.name);
-            }
+    fn check_scores(&self, checkpoint: &str, policy: &str, prompt: &[u32], expected: &[f64]) {
+        for way in [&["--dense"][..], &["--prefill-chunk", "512"], &["--prefill-chunk", "5"]] {
+            let found = self.logits(checkpoint, policy, prompt, way);
+            self.check_close(&found, expected, &format!("{checkpoint} --cache {policy} {way:?}"));
         }
+    }
+
+    /// The prompt and its golden continuation in two chunks through the cache: the prompt's scores, and the best token
+    /// at every step. One process, where a continuation token by token needs another, with many more shaders.
+    fn check_at_once(&self, checkpoint: &str, policy: &str, prompt: &[u32], expected: &[f64], continuation: &[u32]) {
+        let ids = [prompt, continuation].concat();
+        let chunk = ids.len().div_ceil(2).to_string();
+        let found = self.logits(checkpoint, policy, &ids, &["--prefill-chunk", &chunk]);
+        let what = format!("{checkpoint} --cache {policy}");
+        self.check_close(&found[..expected.len()], expected, &what);
+        let rows = found.chunks(found.len() / ids.len()).skip(prompt.len() - 1);
+        let best = rows.map(|row| (0u32..).zip(row).max_by(|a, b| a.1.total_cmp(b.1)).map(|(id, _)| id).unwrap());
+        let best: Vec<u32> = best.take(continuation.len()).collect();
+        assert_eq!(best, continuation, "{} {what}", self.name);
     }
 
     /// The greedy continuation, token for token, and what the cache kept meanwhile.

@@ -41,12 +41,31 @@ pub(crate) fn plain() -> std::process::Command {
             command.env_remove(name);
         }
     }
+    command.current_dir(working_folder());
     // Without a session's folder, graphics drivers complain on standard error, where tests count messages.
     if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
     }
     command.env("NO_COLOR", "1").env("COLUMNS", "100").env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
     command
+}
+
+/// Where commands run. GPU backends look here for their settings, which let processes share the shaders that one of
+/// them has compiled: that takes a software GPU most of its time.
+fn working_folder() -> PathBuf {
+    const SETTINGS: &str = "\
+        [compilation]\ncache = \"local\"\n\
+        [autotune]\ncache = \"local\"\nlevel = \"minimal\"\n";
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("working-folder");
+    let file = folder.join("cubecl.toml");
+    if fs::read_to_string(&file).ok().as_deref() != Some(SETTINGS) {
+        fs::create_dir_all(&folder).unwrap();
+        // Tests run at the same time: none may read half of it.
+        let whole = tempfile::NamedTempFile::new_in(&folder).unwrap();
+        fs::write(whole.path(), SETTINGS).unwrap();
+        whole.persist(file).unwrap();
+    }
+    folder
 }
 
 /// A command on the model at `path`.
