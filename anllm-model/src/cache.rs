@@ -6,10 +6,10 @@
 
 use anllm_core::{CachePolicy, CacheStats, ChunkPlan, Ledger, Place};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use crate::config::ModelConfig;
-use crate::decoder::{Rotary, attend};
+use crate::decoder::{AttentionMask, Rotary, attend};
 
 /// The cache of one sequence. It belongs to a request; the decoder holds none.
 #[derive(Debug, Clone)]
@@ -63,8 +63,8 @@ impl<B: Backend> KvCache<B> {
 #[derive(Debug, Clone)]
 pub struct Chunk<B: Backend> {
     pub(crate) rotary: Rotary<B>,
-    /// `[1, 1, T, S + T]`, true where hidden; none where every query sees every key.
-    hidden: Option<Tensor<B, 4, Bool>>,
+    /// `[1, 1, T, S + T]`.
+    mask: AttentionMask<B>,
     keep: Keep<B>,
     /// `S`, entries before the chunk.
     cached: usize,
@@ -93,7 +93,7 @@ impl<B: Backend> Chunk<B> {
             let moved = (count > 0).then(|| Tensor::from_data(TensorData::new(moved, [count]), device));
             Keep::Some { unmoved, moved }
         };
-        Self { rotary, hidden: plan.mask.map(|m| m.hidden::<B>(device).unsqueeze()), keep, cached, tokens }
+        Self { rotary, mask: AttentionMask::from_dense(plan.mask.as_ref(), device), keep, cached, tokens }
     }
 }
 
@@ -125,18 +125,18 @@ impl<B: Backend> LayerCache<B> {
         chunk: &Chunk<B>,
     ) -> Tensor<B, 4> {
         let (cached, total) = (chunk.cached, chunk.cached + chunk.tokens);
-        let hidden = chunk.hidden.clone();
+        let mask = &chunk.mask;
         match &chunk.keep {
             Keep::All => {
                 self.keys.write(cached, key);
                 self.values.write(cached, value);
-                attend(query, self.keys.view(total), self.values.view(total), hidden)
+                attend(query, self.keys.view(total), self.values.view(total), mask)
             }
             // One token: append in place, look, then move what survives.
             Keep::Some { unmoved, moved } if chunk.tokens == 1 => {
                 self.keys.write(cached, key);
                 self.values.write(cached, value);
-                let heads = attend(query, self.keys.view(total), self.values.view(total), hidden);
+                let heads = attend(query, self.keys.view(total), self.values.view(total), mask);
                 if let Some(moved) = moved {
                     let (keys, values) = (self.keys.view(total), self.values.view(total));
                     self.keys.write(*unmoved, keys.select(2, moved.clone()));
@@ -148,7 +148,7 @@ impl<B: Backend> LayerCache<B> {
             Keep::Some { unmoved, moved } => {
                 let keys = self.keys.joined(cached, key);
                 let values = self.values.joined(cached, value);
-                let heads = attend(query, keys.clone(), values.clone(), hidden);
+                let heads = attend(query, keys.clone(), values.clone(), mask);
                 if let Some(moved) = moved {
                     self.keys.write(*unmoved, keys.select(2, moved.clone()));
                     self.values.write(*unmoved, values.select(2, moved.clone()));

@@ -21,6 +21,11 @@ pub(crate) fn run(args: ConvertArgs, output: &Output) -> anyhow::Result<()> {
             Some(rule.clone())
         }
     };
+    let checkpoint = match args.add_ac {
+        Some(AddAc::Mean) => checkpoint.with_added_token(&AddedEmbedding::Mean)?,
+        Some(AddAc::Copy(token)) => checkpoint.with_added_token(&AddedEmbedding::Copy(token))?,
+        None => checkpoint,
+    };
     let export = Export {
         dtype: args.dtype.map_or_else(
             || stored_type(&checkpoint),
@@ -30,10 +35,6 @@ pub(crate) fn run(args: ConvertArgs, output: &Output) -> anyhow::Result<()> {
                 Dtype::Bf16 => StoredType::BF16,
             },
         ),
-        add_ac: args.add_ac.map(|how| match how {
-            AddAc::Mean => AddedEmbedding::Mean,
-            AddAc::Copy(token) => AddedEmbedding::Copy(token),
-        }),
         anchors,
         shard_bytes: args.shard_mb.max(1).saturating_mul(1_000_000),
     };

@@ -1,19 +1,18 @@
-//! Writing a checkpoint as a Hugging Face folder that `transformers` loads, optionally with the token `<AC>` added.
-//! Tensors are streamed one by one, into a folder beside the target that takes its name when everything is written.
+//! Writing a checkpoint as a Hugging Face folder that `transformers` loads. Tensors are streamed one by one, into a
+//! folder beside the target that takes its name when everything is written.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anllm_core::{AnchorRule, Vocabulary};
+use anllm_core::AnchorRule;
 use half::{bf16, f16};
 use serde_json::{Value, json};
 
 use super::error::CheckpointError;
-use super::keys::{EMBEDDING, ExpectedTensor, HEAD, expected_tensors};
-use super::open::Checkpoint;
-use crate::tokenizer::Tokenizer;
+use super::keys::{ExpectedTensor, expected_tensors};
+use super::open::{Checkpoint, record_rule};
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,22 +61,11 @@ impl StoredType {
     }
 }
 
-/// The first values of the embedding of `<AC>`. The paper takes the mean; its code copies the row of ".".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AddedEmbedding {
-    /// The mean of all rows.
-    Mean,
-    /// A copy of this token's row.
-    Copy(String),
-}
-
 /// What to write.
 #[derive(Debug, Clone)]
 pub struct Export {
     /// How weights are stored.
     pub dtype: StoredType,
-    /// Adds `<AC>`, in the embedding and in the head, and records the rule `ac`.
-    pub add_ac: Option<AddedEmbedding>,
     /// The anchor rule to record; without one, what the checkpoint says stays.
     pub anchors: Option<AnchorRule>,
     /// Bytes of weights in one file; more are split.
@@ -93,53 +81,20 @@ pub struct ExportReport {
     pub files: Vec<String>,
 }
 
-/// The row that the embedding and the head gain.
-struct Growth {
-    id: usize,
-    values: AddedRow,
-}
-
-enum AddedRow {
-    Mean,
-    CopyOf(usize),
-}
-
 impl Export {
     /// Writes `checkpoint` to `folder`, which must not exist or be empty.
     ///
     /// # Errors
-    /// When the folder is in use, a token to copy is not in the vocabulary, or reading or writing fails; the folder is
-    /// then as it was before.
+    /// When the folder is in use, or reading or writing fails; the folder is then as it was before.
     pub fn write(&self, checkpoint: &Checkpoint, folder: &Path) -> Result<ExportReport, CheckpointError> {
         refuse_used(folder)?;
-        let mut settings = checkpoint.settings().clone();
-        let growth = match &self.add_ac {
-            Some(how) => Some(self.grow(checkpoint, how, &mut settings.tokenizer)?),
-            None => None,
-        };
-        let vocab = checkpoint.config().vocab_size.max(growth.as_ref().map_or(0, |g| g.id + 1));
-        set_config(&mut settings.config, self.dtype, vocab, self.recorded_rule(growth.is_some()));
-
         let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(|e| CheckpointError::io(parent, "create the folder", e))?;
         let aside = tempfile::Builder::new()
             .prefix(".anllm-convert-")
             .tempdir_in(parent)
             .map_err(|e| CheckpointError::io(parent, "create a folder beside the target", e))?;
-        let mut files = Vec::new();
-        let texts = [
-            ("config.json", Some(&settings.config)),
-            ("generation_config.json", settings.generation.as_ref()),
-            ("tokenizer.json", settings.tokenizer.as_ref()),
-            ("tokenizer_config.json", settings.tokenizer_config.as_ref()),
-        ];
-        for (name, json) in texts {
-            if let Some(json) = json {
-                write_json(&aside.path().join(name), json)?;
-                files.push(name.to_owned());
-            }
-        }
-        let parameters = self.write_weights(checkpoint, growth.as_ref(), vocab, aside.path(), &mut files)?;
+        let report = self.write_into(checkpoint, aside.path())?;
 
         if folder.exists() {
             fs::remove_dir(folder).map_err(|e| CheckpointError::io(folder, "replace the empty folder", e))?;
@@ -151,51 +106,45 @@ impl Export {
             let _ = fs::remove_dir_all(&finished);
             CheckpointError::io(folder, "move the finished folder into place", e)
         })?;
+        Ok(report)
+    }
+
+    /// Writes the files of `checkpoint` into `folder` as it stands: for callers who see to it that nobody takes a
+    /// half-written folder for a whole one.
+    ///
+    /// # Errors
+    /// When reading or writing fails.
+    pub fn write_into(&self, checkpoint: &Checkpoint, folder: &Path) -> Result<ExportReport, CheckpointError> {
+        let mut settings = checkpoint.settings().clone();
+        set_dtype(&mut settings.config, self.dtype);
+        if let Some(rule) = &self.anchors {
+            record_rule(&mut settings.config, rule);
+        }
+        let mut files = Vec::new();
+        let texts = [
+            ("config.json", Some(&settings.config)),
+            ("generation_config.json", settings.generation.as_ref()),
+            ("tokenizer.json", settings.tokenizer.as_ref()),
+            ("tokenizer_config.json", settings.tokenizer_config.as_ref()),
+        ];
+        for (name, json) in texts {
+            if let Some(json) = json {
+                write_json(&folder.join(name), json)?;
+                files.push(name.to_owned());
+            }
+        }
+        let parameters = self.write_weights(checkpoint, folder, &mut files)?;
         Ok(ExportReport { parameters, files })
-    }
-
-    fn recorded_rule(&self, grown: bool) -> Option<AnchorRule> {
-        self.anchors.clone().or(grown.then_some(AnchorRule::Added))
-    }
-
-    /// Adds `<AC>` to the tokenizer and says which row the matrices gain.
-    fn grow(
-        &self,
-        checkpoint: &Checkpoint,
-        how: &AddedEmbedding,
-        tokenizer_json: &mut Option<Value>,
-    ) -> Result<Growth, CheckpointError> {
-        let tokenizer = checkpoint.tokenizer()?;
-        if tokenizer.id(AnchorRule::ADDED_TOKEN).is_some() {
-            return Err(CheckpointError::malformed(
-                checkpoint.path(),
-                format!("the vocabulary already has the token {}", AnchorRule::ADDED_TOKEN),
-                "convert without --add-ac",
-            ));
-        }
-        let values = match how {
-            AddedEmbedding::Mean => AddedRow::Mean,
-            AddedEmbedding::Copy(token) => AddedRow::CopyOf(row_of(checkpoint, &tokenizer, token)?),
-        };
-        let id = tokenizer.size();
-        if let Some(json) = tokenizer_json {
-            add_special_token(json, id, AnchorRule::ADDED_TOKEN);
-        }
-        Ok(Growth { id, values })
     }
 
     /// Writes the shards and the index; returns the number of parameters.
     fn write_weights(
         &self,
         checkpoint: &Checkpoint,
-        growth: Option<&Growth>,
-        vocab: usize,
         folder: &Path,
         files: &mut Vec<String>,
     ) -> Result<usize, CheckpointError> {
-        let mut config = checkpoint.config().clone();
-        config.vocab_size = vocab;
-        let tensors = expected_tensors(&config);
+        let tensors = expected_tensors(checkpoint.config());
         let count = |t: &ExpectedTensor| t.shape.iter().product::<usize>();
         let shards = split(&tensors, |t| count(t) * self.dtype.size(), self.shard_bytes.max(1));
         let mut map = BTreeMap::new();
@@ -204,7 +153,7 @@ impl Export {
                 1 => "model.safetensors".to_owned(),
                 all => format!("model-{:05}-of-{all:05}.safetensors", number + 1),
             };
-            self.write_shard(checkpoint, growth, shard, &folder.join(&name))?;
+            self.write_shard(checkpoint, shard, &folder.join(&name))?;
             map.extend(shard.iter().map(|t| (t.name.clone(), name.clone())));
             files.push(name);
         }
@@ -224,7 +173,6 @@ impl Export {
     fn write_shard(
         &self,
         checkpoint: &Checkpoint,
-        growth: Option<&Growth>,
         tensors: &[ExpectedTensor],
         path: &Path,
     ) -> Result<(), CheckpointError> {
@@ -234,10 +182,7 @@ impl Export {
         out.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
         out.write_all(&header).map_err(io)?;
         for tensor in tensors {
-            let mut values = checkpoint.source().read_f32(&tensor.name)?;
-            if let Some(growth) = growth.filter(|_| tensor.name == EMBEDDING || tensor.name == HEAD) {
-                growth.apply(&mut values, checkpoint.config().hidden_size);
-            }
+            let values = checkpoint.source().read_f32(&tensor.name)?;
             self.dtype.write(&values, &mut out).map_err(io)?;
         }
         let file = out.into_inner().map_err(|e| io(e.into_error()))?;
@@ -261,27 +206,6 @@ impl Export {
     }
 }
 
-impl Growth {
-    /// Sets the new row of a matrix `[V, width]`, which gains rows as needed.
-    fn apply(&self, values: &mut Vec<f32>, width: usize) {
-        let row = match self.values {
-            AddedRow::CopyOf(row) => values[row * width..(row + 1) * width].to_vec(),
-            AddedRow::Mean => {
-                let rows = values.len() / width;
-                let mut sums = vec![0f64; width];
-                for row in values.chunks_exact(width) {
-                    for (sum, value) in sums.iter_mut().zip(row) {
-                        *sum += f64::from(*value);
-                    }
-                }
-                sums.into_iter().map(|sum| (sum / rows as f64) as f32).collect()
-            }
-        };
-        values.resize(values.len().max((self.id + 1) * width), 0.0);
-        values[self.id * width..(self.id + 1) * width].copy_from_slice(&row);
-    }
-}
-
 fn refuse_used(folder: &Path) -> Result<(), CheckpointError> {
     let used = match fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_some(),
@@ -294,34 +218,10 @@ fn refuse_used(folder: &Path) -> Result<(), CheckpointError> {
     }
 }
 
-fn row_of(checkpoint: &Checkpoint, tokenizer: &Tokenizer, token: &str) -> Result<usize, CheckpointError> {
-    let by_text = || (0..tokenizer.size() as u32).find(|id| tokenizer.text(*id).as_deref() == Some(token));
-    let id = tokenizer.id(token).or_else(by_text).map(|id| id as usize);
-    id.filter(|id| *id < checkpoint.config().vocab_size).ok_or_else(|| {
-        let what = format!("the token {token:?}, whose embedding <AC> should copy, is not in the vocabulary");
-        CheckpointError::malformed(checkpoint.path(), what, "choose another token, or `--add-ac mean`")
-    })
-}
-
-fn add_special_token(tokenizer: &mut Value, id: usize, content: &str) {
-    let token = json!({
-        "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-        "normalized": false, "special": true,
-    });
-    match tokenizer.get_mut("added_tokens").and_then(Value::as_array_mut) {
-        Some(tokens) => tokens.push(token),
-        None => tokenizer["added_tokens"] = json!([token]),
-    }
-}
-
-fn set_config(config: &mut Value, dtype: StoredType, vocab: usize, rule: Option<AnchorRule>) {
-    config["vocab_size"] = json!(vocab);
+fn set_dtype(config: &mut Value, dtype: StoredType) {
     // `dtype` is transformers 5's name of `torch_dtype`; a file that has the old one keeps it.
     let key = if config.get("torch_dtype").is_some() { "torch_dtype" } else { "dtype" };
     config[key] = json!(dtype.torch_name());
-    if let Some(rule) = rule {
-        config["anllm"] = json!({ "format": 1, "anchors": rule.to_string() });
-    }
 }
 
 /// Cuts the list into runs of at most `limit` bytes; a tensor larger than that stands alone.

@@ -2,22 +2,28 @@
 
 mod error;
 mod export;
+mod grow;
 mod hf;
 mod keys;
 mod load;
 mod mapped;
 mod open;
+mod scratch;
 mod source;
+mod trained;
 
 pub mod gguf;
 
 use std::path::Path;
 
 pub use error::CheckpointError;
-pub use export::{AddedEmbedding, Export, ExportReport, StoredType};
+pub use export::{Export, ExportReport, StoredType};
+pub use grow::AddedEmbedding;
 pub use keys::{EMBEDDING, ExpectedTensor, FINAL_NORM, HEAD, expected_tensors};
 pub use open::{Checkpoint, Format, Settings};
+pub use scratch::RandomWeights;
 pub use source::{TensorInfo, TensorSource};
+pub use trained::TrainedWeights;
 
 /// The content of a JSON file.
 pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value, CheckpointError> {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use anllm_core::AnchorRule;
+use serde_json::{Value, json};
 
 use super::error::CheckpointError;
 use super::gguf::GgufFile;
@@ -67,6 +68,36 @@ impl Checkpoint {
         Ok(Self { path: path.to_owned(), format, config, settings, source, pre_tokenizer })
     }
 
+    /// A checkpoint from its parts: settings as the files of a Hugging Face folder hold them, and any source of
+    /// tensors, checked against each other. `path` is for messages.
+    ///
+    /// # Errors
+    /// When settings are wrong, or tensors do not fit them.
+    pub fn assemble(path: &Path, settings: Settings, source: Box<dyn TensorSource>) -> Result<Self, CheckpointError> {
+        let config = with_generation_eos(path, &settings)?;
+        check_tensors(&config, source.as_ref())?;
+        let format = Format::HuggingFace;
+        Ok(Self { path: path.to_owned(), format, config, settings, source, pre_tokenizer: None })
+    }
+
+    /// The same checkpoint with other settings, and a source made from its own.
+    pub(super) fn replace(
+        self,
+        settings: Settings,
+        source: impl FnOnce(Box<dyn TensorSource>) -> Box<dyn TensorSource>,
+    ) -> Result<Self, CheckpointError> {
+        let config = with_generation_eos(&self.path, &settings)?;
+        let source = source(self.source);
+        check_tensors(&config, source.as_ref())?;
+        Ok(Self { config, settings, source, ..self })
+    }
+
+    /// Records `rule` in the settings, so that whoever runs the checkpoint uses it.
+    pub fn set_anchors(&mut self, rule: &AnchorRule) {
+        record_rule(&mut self.settings.config, rule);
+        self.config.anchors = Some(rule.clone());
+    }
+
     /// The folder or file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -121,6 +152,11 @@ impl Checkpoint {
             )),
         }
     }
+}
+
+/// Writes an anchor rule into a `config.json`.
+pub(super) fn record_rule(config: &mut Value, rule: &AnchorRule) {
+    config["anllm"] = json!({ "format": 1, "anchors": rule.to_string() });
 }
 
 /// The one `.gguf` file of a folder without `config.json`, else the path itself.

@@ -3,9 +3,10 @@
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, DType, FloatDType, Tensor};
+use burn::tensor::{FloatDType, Tensor};
 
 use super::linear::Linear;
+use super::mask::AttentionMask;
 use super::norm::RmsNorm;
 use super::rotary::Rotary;
 
@@ -65,14 +66,13 @@ impl<B: Backend> Attention<B> {
 
 /// `softmax(q·kᵀ/√D)·v` over the visible keys.
 ///
-/// `query` is `[B, H, T, D]`, `key` and `value` are `[B, K, S, D]` with `H` a multiple of `K`; `hidden` is
-/// `[B | 1, 1, T, S]`, true where a query does not see a key. Every query must see a key. The result is
-/// `[B, H, T, D]`.
+/// `query` is `[B, H, T, D]`, `key` and `value` are `[B, K, S, D]` with `H` a multiple of `K`. Every query must see a
+/// key. The result is `[B, H, T, D]`.
 pub fn attend<B: Backend>(
     query: Tensor<B, 4>,
     key: Tensor<B, 4>,
     value: Tensor<B, 4>,
-    hidden: Option<Tensor<B, 4, Bool>>,
+    mask: &AttentionMask<B>,
 ) -> Tensor<B, 4> {
     let [rows, heads, tokens, width] = query.dims();
     let [_, groups, keys, _] = key.dims();
@@ -81,21 +81,10 @@ pub fn attend<B: Backend>(
     let query = query.mul_scalar((width as f64).powf(-0.5)).reshape([rows, groups, folded, width]);
     let scores = query.matmul(key.transpose());
     let dtype = scores.dtype();
-    let scores = match hidden {
-        Some(hidden) => scores
-            .reshape([rows, heads, tokens, keys])
-            .mask_fill(hidden.expand([rows, heads, tokens, keys]), lowest(dtype))
-            .reshape([rows, groups, folded, keys]),
-        None => scores,
+    let scores = match mask {
+        AttentionMask::All => scores,
+        _ => mask.apply(scores.reshape([rows, heads, tokens, keys])).reshape([rows, groups, folded, keys]),
     };
     let shares = softmax(scores.cast(FloatDType::F32), 3).cast(FloatDType::from(dtype));
     shares.matmul(value).reshape([rows, heads, tokens, width])
-}
-
-/// A score so low that its share is 0, yet finite: infinities turn into NaN in some fused kernels.
-fn lowest(dtype: DType) -> f32 {
-    match dtype {
-        DType::F16 => -65504.0,
-        _ => -1e30,
-    }
 }

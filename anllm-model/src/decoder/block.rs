@@ -1,10 +1,11 @@
 //! One block: attention and MLP, each normalised before and added after.
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, Tensor};
 
 use super::attention::{Attention, attend};
+use super::mask::AttentionMask;
 use super::mlp::Mlp;
 use super::norm::RmsNorm;
 use super::rotary::Rotary;
@@ -24,10 +25,10 @@ pub struct Block<B: Backend> {
 }
 
 impl<B: Backend> Block<B> {
-    /// Whole rows: `x` is `[B, T, C]`, `hidden` `[B | 1, 1, T, T]`.
-    pub fn forward(&self, x: Tensor<B, 3>, rotary: &Rotary<B>, hidden: Option<Tensor<B, 4, Bool>>) -> Tensor<B, 3> {
+    /// Whole rows: `x` is `[B, T, C]`, `mask` `[B | 1, 1, T, T]`.
+    pub fn forward(&self, x: Tensor<B, 3>, rotary: &Rotary<B>, mask: &AttentionMask<B>) -> Tensor<B, 3> {
         let p = self.attention.project(self.attention_norm.forward(x.clone()), rotary);
-        self.finish(x, attend(p.query, p.key, p.value, hidden))
+        self.finish(x, attend(p.query, p.key, p.value, mask))
     }
 
     /// The next tokens of one sequence: `x` is `[1, T, C]`. Reads the layer's cache, and leaves in it what survives.

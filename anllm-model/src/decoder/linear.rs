@@ -4,6 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use super::adapter::Adapter;
+
 /// A linear layer.
 #[derive(Module, Debug)]
 pub struct Linear<B: Backend> {
@@ -11,12 +13,14 @@ pub struct Linear<B: Backend> {
     pub weight: Param<Tensor<B, 2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<B, 1>>>,
+    /// A low-rank addition.
+    pub adapter: Option<Adapter<B>>,
 }
 
 impl<B: Backend> Linear<B> {
     /// From tensors as the checkpoint has them: weight `[out, in]`, bias `[out]`.
     pub fn new(weight: Tensor<B, 2>, bias: Option<Tensor<B, 1>>) -> Self {
-        Self { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }
+        Self { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor), adapter: None }
     }
 
     /// `[B, T, in]` to `[B, T, out]`.
@@ -25,11 +29,29 @@ impl<B: Backend> Linear<B> {
         let weight = self.weight.val();
         let [out, _] = weight.dims();
         // One matrix product over all rows: two dimensions take the fastest path of every backend.
-        let y = x.reshape([rows * tokens, width]).matmul(weight.transpose());
+        let x = x.reshape([rows * tokens, width]);
+        let added = self.adapter.as_ref().map(|adapter| adapter.forward(x.clone()));
+        let y = x.matmul(weight.transpose());
         let y = match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,
         };
+        let y = match added {
+            Some(added) => y + added,
+            None => y,
+        };
         y.reshape([rows, tokens, out])
+    }
+
+    /// The layer with its adapter, if any, added to the weight.
+    #[must_use]
+    pub fn merged(self) -> Self {
+        match self.adapter {
+            Some(adapter) => {
+                let weight = self.weight.map(|weight| weight + adapter.delta());
+                Self { weight, bias: self.bias, adapter: None }
+            }
+            None => self,
+        }
     }
 }

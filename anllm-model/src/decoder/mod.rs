@@ -3,18 +3,26 @@
 //! Shape letters: `B` rows, `T` query tokens, `S` keys, `H` query heads, `K` key/value heads, `G = H/K`, `D` head
 //! width, `C` model width, `V` vocabulary.
 
+mod adapter;
 mod attention;
+mod batch;
 mod block;
 mod linear;
+mod mask;
 mod mlp;
 mod model;
+mod names;
 mod norm;
 mod rotary;
 
+pub use adapter::Adapter;
 pub use attention::{Attention, attend};
+pub use batch::{Batch, Row, Sight};
 pub use block::Block;
 pub use linear::Linear;
+pub use mask::AttentionMask;
 pub use mlp::Mlp;
 pub use model::Decoder;
+pub use names::ParameterPath;
 pub use norm::RmsNorm;
 pub use rotary::Rotary;

@@ -1,10 +1,11 @@
 //! The whole decoder: embedding, blocks, last norm, head.
 
-use anllm_core::{CachePolicy, DenseMask, Place};
+use anllm_core::{CachePolicy, Place};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
+use super::batch::{Batch, Row, Sight};
 use super::block::Block;
 use super::linear::Linear;
 use super::norm::RmsNorm;
@@ -49,16 +50,23 @@ impl<B: Backend> Decoder<B> {
     ///
     /// Attention builds the dense `T × T` mask: memory grows with the square of the row.
     pub fn forward(&self, ids: &[u32], places: &[Place], policy: &dyn CachePolicy) -> Tensor<B, 3> {
-        let device = self.device();
-        let mask = DenseMask::under(policy, places, places);
-        let hidden = (!mask.all()).then(|| mask.hidden::<B>(&device).unsqueeze());
-        let positions: Vec<usize> = places.iter().map(|p| p.position).collect();
-        let rotary = self.rotary(&positions, &device);
-        let mut x = self.embed(ids, &device);
+        self.forward_batch(&Batch::new(self, &[Row { ids, places }], Sight::Policy(policy)))
+    }
+
+    /// Whole rows at once: hidden states `[B, T, C]`.
+    pub fn forward_batch(&self, batch: &Batch<B>) -> Tensor<B, 3> {
+        let mut x = self.embed_batch(batch);
         for block in &self.blocks {
-            x = block.forward(x, &rotary, hidden.clone());
+            x = block.forward(x, &batch.rotary, &batch.mask);
         }
         self.norm.forward(x)
+    }
+
+    /// The embeddings of a batch, `[B, T, C]`: what the first block takes.
+    pub fn embed_batch(&self, batch: &Batch<B>) -> Tensor<B, 3> {
+        let x = self.embedding.val().select(0, batch.ids.clone());
+        let [count, width] = x.dims();
+        x.reshape([batch.rows, count / batch.rows.max(1), width])
     }
 
     /// The next tokens of the sequence that `cache` holds, at `places`. Returns hidden states `[1, T, C]`; the cache
@@ -66,7 +74,7 @@ impl<B: Backend> Decoder<B> {
     pub fn forward_cached(&self, ids: &[u32], places: &[Place], cache: &mut KvCache<B>) -> Tensor<B, 3> {
         let device = self.device();
         let plan = cache.advance(places);
-        let rotary = self.rotary(&plan.positions, &device);
+        let rotary = self.rotary(&plan.positions, 1, &device);
         let chunk = Chunk::new(plan, rotary, &device);
         let mut x = self.embed(ids, &device);
         for (block, layer) in self.blocks.iter().zip(cache.layers_mut()) {
@@ -79,12 +87,45 @@ impl<B: Backend> Decoder<B> {
     pub fn logits(&self, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
         match &self.head {
             Some(head) => head.forward(hidden),
-            None => Linear { weight: self.embedding.clone(), bias: None }.forward(hidden),
+            None => Linear { weight: self.embedding.clone(), bias: None, adapter: None }.forward(hidden),
         }
     }
 
-    fn rotary(&self, positions: &[usize], device: &B::Device) -> Rotary<B> {
-        Rotary::new(&self.frequencies, self.amplitude, positions, 1, self.dtype(), device)
+    /// The decoder without its adapters: what it was before they learned.
+    #[must_use]
+    pub fn without_adapters(mut self) -> Self {
+        self.each_linear(|linear, _| Linear { adapter: None, ..linear });
+        self
+    }
+
+    /// The decoder with its adapters added to the weights they stand beside.
+    #[must_use]
+    pub fn merged(mut self) -> Self {
+        self.each_linear(|linear, _| linear.merged());
+        self
+    }
+
+    /// Replaces every linear layer of the blocks. `change` is told the layer's Hugging Face name, `….q_proj`.
+    pub fn each_linear(&mut self, mut change: impl FnMut(Linear<B>, &str) -> Linear<B>) {
+        for (number, block) in self.blocks.iter_mut().enumerate() {
+            let Block { attention, mlp, .. } = block;
+            let layers = [
+                ("self_attn.q_proj", &mut attention.query),
+                ("self_attn.k_proj", &mut attention.key),
+                ("self_attn.v_proj", &mut attention.value),
+                ("self_attn.o_proj", &mut attention.output),
+                ("mlp.gate_proj", &mut mlp.gate),
+                ("mlp.up_proj", &mut mlp.up),
+                ("mlp.down_proj", &mut mlp.down),
+            ];
+            for (part, linear) in layers {
+                *linear = change(linear.clone(), &format!("model.layers.{number}.{part}"));
+            }
+        }
+    }
+
+    pub(crate) fn rotary(&self, positions: &[usize], rows: usize, device: &B::Device) -> Rotary<B> {
+        Rotary::new(&self.frequencies, self.amplitude, positions, rows, self.dtype(), device)
     }
 
     /// `[1, T, C]`.

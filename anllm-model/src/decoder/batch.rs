@@ -1,0 +1,91 @@
+//! Rows of tokens on the device, with everything the blocks share: ids, rotary tables and mask, each made once.
+
+use anllm_core::{CachePolicy, DenseMask, Place, visible};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::mask::{AttentionMask, lowest};
+use super::model::Decoder;
+use super::rotary::Rotary;
+
+/// One row: its token ids and where each of them stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// `T` ids.
+    pub ids: &'a [u32],
+    /// `T` places.
+    pub places: &'a [Place],
+}
+
+/// What the tokens of a batch see of each other.
+#[derive(Debug, Clone, Copy)]
+pub enum Sight<'a> {
+    /// What a policy says.
+    Policy(&'a dyn CachePolicy),
+    /// The anchor mask, closing: what it will hide still counts with this weight, from 1 (full attention) to 0.
+    Closing(f64),
+}
+
+/// Rows of equal length, ready for a decoder.
+#[derive(Debug, Clone)]
+pub struct Batch<B: Backend> {
+    /// `[B·T]`.
+    pub(crate) ids: Tensor<B, 1, Int>,
+    /// Number of rows, `B`.
+    pub(crate) rows: usize,
+    /// Positions, turned.
+    pub rotary: Rotary<B>,
+    /// What sees what.
+    pub mask: AttentionMask<B>,
+}
+
+impl<B: Backend> Batch<B> {
+    /// Prepares `rows`, which must all have the same length, for `decoder`.
+    ///
+    /// The mask is written out, `T × T` for each row.
+    pub fn new(decoder: &Decoder<B>, rows: &[Row<'_>], sight: Sight<'_>) -> Self {
+        let device = decoder.device();
+        let ids: Vec<i32> = rows.iter().flat_map(|row| row.ids).map(|&id| id as i32).collect();
+        let positions: Vec<usize> = rows.iter().flat_map(|row| row.places).map(|p| p.position).collect();
+        let count = ids.len();
+        Self {
+            ids: Tensor::from_data(TensorData::new(ids, [count]), &device),
+            rows: rows.len(),
+            rotary: decoder.rotary(&positions, rows.len(), &device),
+            mask: match sight {
+                Sight::Policy(policy) => hidden(rows, policy, &device),
+                Sight::Closing(weight) => closing(rows, weight, decoder, &device),
+            },
+        }
+    }
+}
+
+/// `[B, 1, T, T]`.
+fn hidden<B: Backend>(rows: &[Row<'_>], policy: &dyn CachePolicy, device: &B::Device) -> AttentionMask<B> {
+    let masks: Vec<DenseMask> = rows.iter().map(|row| DenseMask::under(policy, row.places, row.places)).collect();
+    match masks.iter().all(DenseMask::all) {
+        true => AttentionMask::All,
+        false => {
+            let masks = masks.iter().map(|mask| mask.hidden::<B>(device).unsqueeze::<3>());
+            AttentionMask::Hidden(Tensor::stack(masks.collect(), 0))
+        }
+    }
+}
+
+/// `[B, 1, T, T]`.
+fn closing<B: Backend>(rows: &[Row<'_>], weight: f64, decoder: &Decoder<B>, device: &B::Device) -> AttentionMask<B> {
+    let dtype = decoder.dtype();
+    let shut = lowest(dtype);
+    let fading = (weight.max(0.0).ln() as f32).max(shut);
+    let bias = |query: &Place, key: &Place| match () {
+        () if visible(query, key) => 0.0,
+        () if query.document == key.document && key.index <= query.index => fading,
+        () => shut,
+    };
+    let values: Vec<f32> = rows
+        .iter()
+        .flat_map(|row| row.places.iter().flat_map(move |q| row.places.iter().map(move |k| bias(q, k))))
+        .collect();
+    let tokens = rows.first().map_or(0, |row| row.ids.len());
+    AttentionMask::Bias(Tensor::from_data(TensorData::new(values, [rows.len(), 1, tokens, tokens]), (device, dtype)))
+}

@@ -1,0 +1,157 @@
+//! Next-token cross-entropy with its gradient, worked out in chunks of positions: the logits of a batch over a
+//! vocabulary of 49,152 would be larger than the model.
+
+use burn::module::ParamId;
+use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, IndexingUpdateOp, Int, Tensor, TensorData};
+
+use super::gradients::Gradients;
+use super::rows::Question;
+
+/// How the loss is formed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossOptions {
+    /// What each position's loss counts: one over the number of positions of the whole step.
+    pub scale: f64,
+    /// Bytes that one chunk of logits may take.
+    pub chunk_bytes: usize,
+}
+
+/// Learning from another model's scores beside the text (Hinton et al. 2015, at temperature 1).
+#[derive(Debug, Clone)]
+pub struct Distillation<B: Backend> {
+    /// The teacher's hidden states, `[B·T, C]`.
+    pub hidden: Tensor<B, 2>,
+    /// The teacher's head, `[V, C]`.
+    pub head: Tensor<B, 2>,
+    /// Share of the divergence from the teacher in the loss, from 0 to 1; the cross-entropy has the rest.
+    pub weight: f64,
+}
+
+/// What the positions of a pass lost.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Losses {
+    /// Cross-entropy of each question, in nats.
+    pub cross_entropy: Vec<f32>,
+    /// Divergence from the teacher of each question, in nats; empty without one.
+    pub divergence: Vec<f32>,
+}
+
+/// The output matrix that the loss goes through.
+pub(crate) struct Head<B: Backend> {
+    /// `[V, C]`.
+    pub(crate) weight: Tensor<B, 2>,
+    /// Whose gradient it is; none where the matrix is frozen.
+    pub(crate) parameter: Option<ParamId>,
+}
+
+/// The loss of `questions` on `hidden` `[B·T, C]`, and its gradient there. The head's own gradient is added to
+/// `gradients`.
+pub(crate) fn cross_entropy<B: Backend>(
+    hidden: Tensor<B, 2>,
+    head: &Head<B>,
+    questions: &[Question],
+    distillation: Option<&Distillation<B>>,
+    options: LossOptions,
+    gradients: &mut Gradients<B>,
+) -> (Losses, Tensor<B, 2>) {
+    let device = hidden.device();
+    let [vocab, _] = head.weight.dims();
+    let at_once = (options.chunk_bytes / (vocab * 4)).max(16);
+    let mut losses = Losses::default();
+    let mut of_hidden = hidden.zeros_like();
+    let mut of_head: Option<Tensor<B, 2>> = None;
+    for chunk in questions.chunks(at_once) {
+        let positions = indices(chunk.iter().map(|q| q.position as i32), &device);
+        let answers = indices(chunk.iter().map(|q| q.answer as i32), &device).unsqueeze_dim::<2>(1);
+        let states = hidden.clone().select(0, positions.clone());
+        let scores = Scores::of(states.clone(), &head.weight);
+        losses.cross_entropy.extend(values(scores.surprise(answers.clone())));
+
+        // ∂/∂logits of the cross-entropy is p − onehot; of the divergence from a teacher, p − p_teacher.
+        let mut slope = scores.shares.clone();
+        let mut of_text = 1.0;
+        if let Some(teacher) = distillation {
+            let theirs = Scores::of(teacher.hidden.clone().select(0, positions.clone()), &teacher.head);
+            losses.divergence.extend(values(theirs.divergence(&scores)));
+            slope = slope - theirs.shares.mul_scalar(teacher.weight);
+            of_text -= teacher.weight;
+        }
+        let hit = Tensor::full([chunk.len(), 1], -of_text, (&device, slope.dtype()));
+        let slope = slope.scatter(1, answers, hit, IndexingUpdateOp::Add).mul_scalar(options.scale);
+        let slope = slope.cast(FloatDType::from(states.dtype()));
+
+        let back = slope.clone().matmul(head.weight.clone());
+        of_hidden = of_hidden.select_assign(0, positions, back, IndexingUpdateOp::Add);
+        if head.parameter.is_some() {
+            let part = slope.transpose().matmul(states);
+            of_head = Some(match of_head {
+                Some(sum) => sum + part,
+                None => part,
+            });
+        }
+    }
+    if let (Some(parameter), Some(gradient)) = (head.parameter, of_head) {
+        gradients.add(parameter, gradient);
+    }
+    (losses, of_hidden)
+}
+
+/// The loss of `questions` alone.
+pub(crate) fn surprise<B: Backend>(
+    hidden: Tensor<B, 2>,
+    head: &Tensor<B, 2>,
+    questions: &[Question],
+    chunk_bytes: usize,
+) -> Vec<f32> {
+    let device = hidden.device();
+    let at_once = (chunk_bytes / (head.dims()[0] * 4)).max(16);
+    let of_chunk = |chunk: &[Question]| {
+        let positions = indices(chunk.iter().map(|q| q.position as i32), &device);
+        let answers = indices(chunk.iter().map(|q| q.answer as i32), &device).unsqueeze_dim::<2>(1);
+        values(Scores::of(hidden.clone().select(0, positions), head).surprise(answers))
+    };
+    questions.chunks(at_once).flat_map(of_chunk).collect()
+}
+
+/// What a head says of `N` positions, in 32 bits.
+struct Scores<B: Backend> {
+    /// Logits less the largest of their row, `[N, V]`.
+    shifted: Tensor<B, 2>,
+    /// `log Σ exp(shifted)`, `[N, 1]`.
+    log_sum: Tensor<B, 2>,
+    /// Softmax, `[N, V]`.
+    shares: Tensor<B, 2>,
+}
+
+impl<B: Backend> Scores<B> {
+    fn of(states: Tensor<B, 2>, head: &Tensor<B, 2>) -> Self {
+        let logits = states.matmul(head.clone().transpose()).cast(FloatDType::F32);
+        let highest = logits.clone().max_dim(1);
+        let shifted = logits - highest;
+        let weights = shifted.clone().exp();
+        let sum = weights.clone().sum_dim(1);
+        Self { shifted, log_sum: sum.clone().log(), shares: weights / sum }
+    }
+
+    /// `−log p(answer)`, `[N, 1]`.
+    fn surprise(&self, answers: Tensor<B, 2, Int>) -> Tensor<B, 2> {
+        self.log_sum.clone() - self.shifted.clone().gather(1, answers)
+    }
+
+    /// `Σ p·(log p − log q)` of these shares from another's, `[N, 1]`.
+    fn divergence(&self, other: &Self) -> Tensor<B, 2> {
+        let difference = self.shifted.clone() - other.shifted.clone();
+        (self.shares.clone() * difference).sum_dim(1) - self.log_sum.clone() + other.log_sum.clone()
+    }
+}
+
+fn indices<B: Backend>(values: impl Iterator<Item = i32>, device: &B::Device) -> Tensor<B, 1, Int> {
+    let values: Vec<i32> = values.collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+fn values<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}

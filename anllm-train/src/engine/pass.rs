@@ -1,0 +1,157 @@
+//! Forward and backward through the decoder, a block at a time.
+
+use anllm_model::Decoder;
+use anllm_model::decoder::{Batch, Sight};
+use burn::module::AutodiffModule;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{FloatDType, Tensor};
+
+use super::gradients::Gradients;
+use super::loss::{Distillation, Head, LossOptions, Losses, cross_entropy, surprise};
+use super::rows::Prepared;
+
+/// What happens to a block's intermediate results between forward and backward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recompute {
+    /// They are kept: fastest, and memory grows with the number of blocks.
+    #[default]
+    Never,
+    /// They are dropped and computed again (gradient checkpointing, Chen et al. 2016): a third more work, the memory
+    /// of one block.
+    Blocks,
+}
+
+/// How a pass runs.
+#[derive(Debug, Clone, Copy)]
+pub struct PassOptions<'a> {
+    /// What tokens see of each other.
+    pub sight: Sight<'a>,
+    /// Keep or recompute.
+    pub recompute: Recompute,
+    /// The loss.
+    pub loss: LossOptions,
+    /// Where the random choices of this pass start (dropout).
+    pub seed: u64,
+}
+
+/// A decoder's passes over prepared rows.
+#[derive(Debug)]
+pub struct Pass<'a, A: AutodiffBackend> {
+    /// The weights.
+    pub decoder: &'a Decoder<A>,
+}
+
+/// One block's input, and its output with the graph between them where that is kept.
+struct Stage<A: AutodiffBackend> {
+    input: Tensor<A, 3>,
+    output: Option<Tensor<A, 3>>,
+}
+
+impl<A: AutodiffBackend> Pass<'_, A> {
+    /// The loss of `rows`; gradients are added to `gradients`.
+    pub fn backward(
+        &self,
+        rows: &Prepared,
+        teacher: Option<(&Decoder<A::InnerBackend>, f64)>,
+        options: PassOptions<'_>,
+        gradients: &mut Gradients<A::InnerBackend>,
+    ) -> Losses {
+        let decoder = self.decoder;
+        let batch = rows.batch(decoder, options.sight);
+        let distillation = teacher.map(|(teacher, weight)| distillation(teacher, rows, weight));
+
+        let embedded = decoder.embed_batch(&batch);
+        let mut x = embedded.clone().inner();
+        let mut stages = Vec::with_capacity(decoder.blocks.len());
+        for layer in 0..decoder.blocks.len() {
+            let (input, output) = self.block(layer, x, &batch, options.seed);
+            x = output.clone().inner();
+            stages.push(Stage { input, output: (options.recompute == Recompute::Never).then_some(output) });
+        }
+
+        let last = Tensor::<A, 3>::from_inner(x).require_grad();
+        let hidden = decoder.norm.forward(last.clone());
+        let [number, tokens, width] = hidden.dims();
+        let flat = hidden.clone().inner().reshape([number * tokens, width]);
+        let head = head(decoder);
+        let (losses, slope) =
+            cross_entropy(flat, &head, rows.questions(), distillation.as_ref(), options.loss, gradients);
+        let slope = slope.reshape([number, tokens, width]);
+        let mut slope = pull(&decoder.norm, &last, hidden, slope, gradients);
+
+        while let Some(stage) = stages.pop() {
+            let layer = stages.len();
+            let (input, output) = match stage.output {
+                Some(output) => (stage.input, output),
+                None => self.block(layer, stage.input.inner(), &batch, options.seed),
+            };
+            slope = pull(&decoder.blocks[layer], &input, output, slope, gradients);
+        }
+        // The embedding is the last to learn, and adds to what the head found where both are one matrix.
+        if decoder.embedding.val().is_require_grad() {
+            let mut found = (embedded * Tensor::from_inner(slope)).sum().backward();
+            if let Some(gradient) = decoder.embedding.val().grad_remove(&mut found) {
+                gradients.add(decoder.embedding.id, gradient);
+            }
+        }
+        losses
+    }
+
+    /// A block's input, ready to receive a gradient, and its output. The random choices are the same each time.
+    fn block(
+        &self,
+        layer: usize,
+        x: Tensor<A::InnerBackend, 3>,
+        batch: &Batch<A>,
+        seed: u64,
+    ) -> (Tensor<A, 3>, Tensor<A, 3>) {
+        A::seed(&x.device(), seed.wrapping_add((layer as u64) << 32));
+        let input = Tensor::<A, 3>::from_inner(x).require_grad();
+        let output = self.decoder.blocks[layer].forward(input.clone(), &batch.rotary, &batch.mask);
+        (input, output)
+    }
+}
+
+/// Cross-entropy of every question, without gradients.
+pub(crate) fn evaluate<B: Backend>(decoder: &Decoder<B>, rows: &Prepared, sight: Sight<'_>, bytes: usize) -> Vec<f32> {
+    let hidden = decoder.forward_batch(&rows.batch(decoder, sight));
+    let [number, tokens, width] = hidden.dims();
+    let head = match &decoder.head {
+        Some(head) => head.weight.val(),
+        None => decoder.embedding.val(),
+    };
+    surprise(hidden.reshape([number * tokens, width]), &head, rows.questions(), bytes)
+}
+
+/// Carries the gradient of `output` back to `input`; what the parameters of `module` get is collected.
+fn pull<A: AutodiffBackend, M: AutodiffModule<A>>(
+    module: &M,
+    input: &Tensor<A, 3>,
+    output: Tensor<A, 3>,
+    slope: Tensor<A::InnerBackend, 3>,
+    gradients: &mut Gradients<A::InnerBackend>,
+) -> Tensor<A::InnerBackend, 3> {
+    // The sum's gradient is 1, so that the output's is `slope`.
+    let mut found = (output * Tensor::from_inner(slope)).sum().backward();
+    gradients.collect::<A, M>(module, &mut found);
+    input.grad_remove(&mut found).unwrap_or_else(|| input.clone().inner().zeros_like())
+}
+
+fn head<A: AutodiffBackend>(decoder: &Decoder<A>) -> Head<A::InnerBackend> {
+    let (weight, id) = match &decoder.head {
+        Some(head) => (head.weight.val(), head.weight.id),
+        None => (decoder.embedding.val(), decoder.embedding.id),
+    };
+    Head { parameter: weight.is_require_grad().then_some(id), weight: weight.inner() }
+}
+
+/// The teacher sees everything: full attention over each document.
+fn distillation<B: Backend>(teacher: &Decoder<B>, rows: &Prepared, weight: f64) -> Distillation<B> {
+    let hidden = teacher.forward_batch(&rows.batch(teacher, Sight::Policy(&anllm_core::FullPolicy)));
+    let [number, tokens, width] = hidden.dims();
+    let head = match &teacher.head {
+        Some(head) => head.weight.val(),
+        None => teacher.embedding.val(),
+    };
+    Distillation { hidden: hidden.reshape([number * tokens, width]).cast(FloatDType::from(head.dtype())), head, weight }
+}
