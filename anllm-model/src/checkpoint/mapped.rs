@@ -10,14 +10,22 @@ use super::error::CheckpointError;
 
 /// A file opened for reading by ranges.
 #[derive(Debug)]
-pub(crate) struct MappedFile {
+pub struct MappedFile {
     path: PathBuf,
     file: File,
     len: u64,
 }
 
 impl MappedFile {
-    pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is a folder.
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is a folder.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let file = File::open(path).map_err(|e| CheckpointError::io(path, "open the file", e))?;
         let meta = file.metadata().map_err(|e| CheckpointError::io(path, "read the file's size", e))?;
         if meta.is_dir() {
@@ -26,16 +34,27 @@ impl MappedFile {
         Ok(Self { path: path.to_owned(), file, len: meta.len() })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// The file.
+    /// The file.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn len(&self) -> u64 {
+    /// Its length in bytes.
+    /// Its length in bytes.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u64 {
         self.len
     }
 
     /// Maps `len` bytes from `offset`. The range must lie inside the file as it was when opened.
-    pub(crate) fn range(&self, offset: u64, len: u64) -> Result<Mmap, CheckpointError> {
+    ///
+    /// # Errors
+    /// When it does not, or the system refuses.
+    ///
+    /// # Errors
+    /// When it does not, or the system refuses.
+    pub fn range(&self, offset: u64, len: u64) -> Result<Mmap, CheckpointError> {
         let end = offset.checked_add(len).filter(|end| *end <= self.len);
         let (Some(_), Ok(len)) = (end, usize::try_from(len)) else {
             return Err(CheckpointError::malformed(
