@@ -29,6 +29,7 @@ mod ledger;
 mod mask;
 mod policy;
 mod segments;
+mod sentences;
 mod visibility;
 
 pub use accounting::{CacheStats, simulate};
@@ -37,4 +38,5 @@ pub use ledger::{ChunkPlan, Ledger};
 pub use mask::DenseMask;
 pub use policy::{AnchorPolicy, CachePolicy, FullPolicy, PolicyError, PolicyKind};
 pub use segments::{Place, SegmentTracker, Segments};
+pub use sentences::{Punkt, PunktError, SentenceSplitter, Sentencex, SplitterError, SplitterKind, Unicode};
 pub use visibility::{Verdict, explain, visible};
