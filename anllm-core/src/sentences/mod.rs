@@ -1,4 +1,5 @@
-//! Where sentences begin and end, behind one trait. AnLLM-AC puts an anchor after each of them.
+//! Where sentences begin and end, behind one trait. AnLLM-AC puts an anchor after each of them
+//! ([`AnchorInserter`](crate::AnchorInserter)).
 //!
 //! | splitter | how it decides | good for |
 //! |---|---|---|
