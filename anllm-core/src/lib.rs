@@ -1,7 +1,9 @@
-//! The method, free of files, tokenizers, models and devices: which tokens are anchors, which segment a token belongs
-//! to, what it may see, and what a cache must keep.
+//! The method, free of files, tokenizers, models and devices: where sentences end, which tokens are anchors, which
+//! segment a token belongs to, what it may see, and what a cache must keep.
 //!
 //! ```text
+//! text ─► SentenceSplitter ─► AnchorInserter ─► text with `<AC>`   (AnLLM-AC alone)
+//!
 //! token ids ─► AnchorMatcher ─► Segments ─┬─► visible(query, key) ─► DenseMask      (masked attention, pictures)
 //!              (an AnchorRule,            │
 //!               resolved)                 └─► Ledger(CachePolicy) ─► ChunkPlan       (reduced cache, accounting)
@@ -29,12 +31,17 @@ mod ledger;
 mod mask;
 mod policy;
 mod segments;
+mod sentences;
 mod visibility;
 
 pub use accounting::{CacheStats, simulate};
-pub use anchor::{AnchorMatcher, AnchorRule, ResolveError, RuleChoice, RuleError, Vocabulary};
+pub use anchor::{
+    AnchorInserter, AnchorMatcher, AnchorRule, LastSentence, MarkerError, ResolveError, RuleChoice, RuleError,
+    Vocabulary,
+};
 pub use ledger::{ChunkPlan, Ledger};
 pub use mask::DenseMask;
 pub use policy::{AnchorPolicy, CachePolicy, FullPolicy, PolicyError, PolicyKind};
 pub use segments::{Place, SegmentTracker, Segments};
+pub use sentences::{Punkt, PunktError, SentenceSplitter, Sentencex, SplitterError, SplitterKind, Unicode};
 pub use visibility::{Verdict, explain, visible};

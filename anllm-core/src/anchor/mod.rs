@@ -1,7 +1,10 @@
-//! Which tokens are anchors: the rule as data, and the rule resolved against one vocabulary.
+//! Which tokens are anchors: the rule as data, the rule resolved against one vocabulary, and the added token put into
+//! text.
 
+mod insert;
 mod matcher;
 mod rule;
 
+pub use insert::{AnchorInserter, LastSentence, MarkerError};
 pub use matcher::{AnchorMatcher, ResolveError, Vocabulary};
 pub use rule::{AnchorRule, RuleChoice, RuleError};
