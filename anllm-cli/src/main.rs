@@ -33,6 +33,7 @@ fn main() -> ExitCode {
 fn run(command: Command, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Generate(args) => commands::generate::run(args, output),
+        Command::Train(args) => commands::train::run(args, output),
         Command::Eval(args) => commands::eval::run(args, output),
         Command::Verify(args) => commands::verify::run(args, output),
         Command::Logits(args) => commands::logits::run(args, output),

@@ -1,5 +1,26 @@
-//! Training of anchor-based language models: rows of text with their segments in, a checkpoint out.
+//! Training of anchor-based language models: text in, a checkpoint out.
+//!
+//! ```text
+//! data::source ─► tokens ─► rows ─► engine (loss, gradients, AdamW) ─► saved (checkpoints to go on from)
+//!                             └── trainer draws them in an order that depends on seed and step alone
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod error;
+mod saved;
+mod schedule;
+mod start;
+mod trainer;
+mod vocabulary;
+
+pub mod config;
+pub mod data;
 pub mod engine;
+pub mod logs;
+
+pub use error::TrainError;
+pub use saved::Saved;
+pub use schedule::{Decay, ScheduleConfig};
+pub use start::{Start, TrainingData};
+pub use trainer::{Observer, Outcome, StepReport, Trainer};

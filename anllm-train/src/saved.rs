@@ -25,12 +25,12 @@ const MOMENTS: &str = "moments.safetensors";
 
 /// How far a run is, and what it is a run of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub(crate) struct Progress {
     format: u32,
     /// Steps taken.
-    pub step: usize,
+    pub(crate) step: usize,
     /// Tokens learned from.
-    pub tokens: usize,
+    pub(crate) tokens: usize,
     /// The lowest loss on held-out rows.
     best: Option<f64>,
     /// What must be the same when the run is taken up.
@@ -178,8 +178,8 @@ impl Saved {
             let path = aside.join(MOMENTS);
             let mut views = Vec::new();
             for (name, moments) in optimizer.moments() {
-                views.push((format!("{name}.first"), Values(moments.first.clone())));
-                views.push((format!("{name}.second"), Values(moments.second.clone())));
+                views.push((format!("{name}.first"), Values::new(&moments.first)));
+                views.push((format!("{name}.second"), Values::new(&moments.second)));
             }
             views.sort_by(|a, b| a.0.cmp(&b.0));
             safetensors::serialize_to_file(views, None, &path)
@@ -281,7 +281,16 @@ fn sync(path: &Path) -> Result<(), TrainError> {
 }
 
 /// Moments on the device, brought over when their turn to be written comes.
-struct Values<B: Backend>(Tensor<B, 1>);
+struct Values<B: Backend> {
+    tensor: Tensor<B, 1>,
+    shape: [usize; 1],
+}
+
+impl<B: Backend> Values<B> {
+    fn new(tensor: &Tensor<B, 1>) -> Self {
+        Self { tensor: tensor.clone(), shape: tensor.dims() }
+    }
+}
 
 impl<B: Backend> View for Values<B> {
     fn dtype(&self) -> Dtype {
@@ -289,15 +298,15 @@ impl<B: Backend> View for Values<B> {
     }
 
     fn shape(&self) -> &[usize] {
-        self.0.shape_ref()
+        &self.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let values = self.0.clone().into_data();
+        let values = self.tensor.clone().into_data();
         Cow::Owned(values.iter::<f32>().flat_map(f32::to_le_bytes).collect())
     }
 
     fn data_len(&self) -> usize {
-        4 * self.0.shape().num_elements()
+        4 * self.shape[0]
     }
 }

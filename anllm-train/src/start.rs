@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anllm_core::{AnchorInserter, AnchorMatcher, AnchorRule, Punkt, SentenceSplitter, SplitterKind};
+use anllm_core::{AnchorInserter, AnchorMatcher, AnchorRule, Punkt, SentenceSplitter, SplitterKind, Vocabulary};
 use anllm_model::checkpoint::{AddedEmbedding, RandomWeights, Settings};
 use anllm_model::{Checkpoint, ModelConfig, Tokenizer};
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ impl Start {
             }
         };
         let inserter = AnchorInserter::new(splitter);
-        Ok(Some(if config.data.ac_after_last { inserter } else { inserter.without_last() }))
+        Ok(Some(inserter.with_last(config.data.ac_last)))
     }
 }
 
@@ -183,7 +183,6 @@ fn scratch(config: &TrainConfig, keys: &serde_json::Map<String, Value>) -> Resul
     for (key, value) in keys {
         settings[key.as_str()] = value.clone();
     }
-    use anllm_core::Vocabulary;
     settings["vocab_size"] = json!(reader.size());
     for (key, token) in [("bos_token_id", vocabulary::BEGIN), ("eos_token_id", vocabulary::END)] {
         if let (Some(id), None) = (reader.id(token), settings.get(key)) {

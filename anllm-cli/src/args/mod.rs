@@ -9,6 +9,7 @@ mod eval;
 mod generate;
 mod model;
 mod tools;
+mod train;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,7 @@ pub(crate) use eval::{EvalArgs, EvalCommand, PplArgs};
 pub(crate) use generate::GenerateArgs;
 pub(crate) use model::{Dtype, RunArgs};
 pub(crate) use tools::{CompletionsArgs, InspectArgs, ManArgs};
+pub(crate) use train::TrainArgs;
 pub(crate) use verify::{LogitsArgs, VerifyArgs};
 
 /// Language models that keep one anchor per sentence: run them, check them, look inside them.
@@ -43,6 +45,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Continue a prompt.
     Generate(Box<GenerateArgs>),
+    /// Train a model: continual pre-training, from scratch, or fine-tuning.
+    Train(TrainArgs),
     /// Measure a model.
     Eval(EvalArgs),
     /// Prove that the reduced cache changes nothing on this checkpoint.

@@ -10,4 +10,5 @@ pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod man;
 mod setup;
+pub(crate) mod train;
 pub(crate) mod verify;

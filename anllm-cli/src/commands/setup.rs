@@ -125,9 +125,14 @@ pub(crate) fn engine<B: Backend>(
 
 /// Sets the number of threads that CPU backends use.
 pub(crate) fn threads(args: &RunArgs) -> anyhow::Result<()> {
-    if args.threads > 0 {
+    thread_count(args.threads)
+}
+
+/// The same; 0 leaves the number of cores.
+pub(crate) fn thread_count(threads: usize) -> anyhow::Result<()> {
+    if threads > 0 {
         rayon::ThreadPoolBuilder::new()
-            .num_threads(args.threads)
+            .num_threads(threads)
             .build_global()
             .context("--threads could not be set")?;
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anllm_core::{AnchorRule, SplitterKind};
+use anllm_core::{AnchorRule, LastSentence, SplitterKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -84,8 +84,8 @@ pub struct DataSection {
     pub end_token: bool,
     /// How sentences are found for `<AC>`.
     pub splitter: SplitterKind,
-    /// Puts `<AC>` behind the last sentence too.
-    pub ac_after_last: bool,
+    /// Whether `<AC>` stands behind the last sentence too.
+    pub ac_last: LastSentence,
     /// Where tokenised text is kept; by default in the output folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
@@ -101,7 +101,7 @@ impl Default for DataSection {
             rows: Filling::default(),
             end_token: true,
             splitter: SplitterKind::default(),
-            ac_after_last: true,
+            ac_last: LastSentence::default(),
             cache: None,
         }
     }

@@ -18,5 +18,6 @@ mod rows;
 pub use gradients::Gradients;
 pub use loss::{Distillation, LossOptions, Losses};
 pub use optimizer::{DecayOn, Moments, Optimizer, OptimizerConfig};
+pub(crate) use pass::evaluate;
 pub use pass::{Pass, PassOptions, Recompute};
 pub use rows::{Prepared, TrainingRow};

@@ -1,0 +1,51 @@
+//! `anllm train --dry-run`: what a run would do, told without loading its weights.
+
+use anllm_train::Start;
+use anllm_train::config::TrainConfig;
+use serde_json::json;
+
+use crate::output::Output;
+
+pub(super) fn run(config: &TrainConfig, output: Output) -> anyhow::Result<()> {
+    let start = Start::new(config)?;
+    let data = start.rows(config)?;
+    let model = start.checkpoint.config();
+    let parameters = model.parameters();
+    // Weights, gradients and two moments, 32 bits each.
+    let state = parameters * 16;
+    let mut order = data.order(config.seed);
+    let draws = (0..config.train.rows_per_step).filter_map(|_| order.draw());
+    let rows: Vec<_> = draws.map(|d| data.row(d.source, d.row)).collect();
+    let tokens: usize = rows.iter().map(|row| row.ids.len()).sum();
+    let anchors: usize = rows.iter().map(|row| row.segments.anchors().len()).sum();
+    if output.is_json() {
+        return output.json(&json!({
+            "parameters": parameters,
+            "state_bytes": state,
+            "rows": data.rows(),
+            "text_tokens": data.tokens(),
+            "tokens_per_step": tokens,
+            "anchors_per_step": anchors,
+            "rule": start.matcher.rule().to_string(),
+        }));
+    }
+    let mut text = format!(
+        "parameters        {parameters}\nstate             {:.0} MB for weights, gradients and moments\nrule              {}\n\
+         training text     {} tokens in {} rows\na step            {} rows, {tokens} tokens, {anchors} anchors\n\n\
+         first row, anchors marked:\n",
+        state as f64 / 1e6,
+        start.matcher.rule(),
+        data.tokens(),
+        data.rows(),
+        rows.len(),
+    );
+    if let Some(row) = rows.first() {
+        for (id, place) in row.ids.iter().zip(row.segments.places()) {
+            let token = start.tokenizer.decode(&[*id])?;
+            let token = if token.is_empty() { start.tokenizer.token(*id).unwrap_or_default() } else { token };
+            text += &if place.anchor { format!("[{token}]") } else { token };
+        }
+        text.push('\n');
+    }
+    output.text(&text)
+}

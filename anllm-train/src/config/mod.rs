@@ -1,0 +1,15 @@
+//! A run's configuration: a TOML file, with overrides from the command line.
+
+mod error;
+mod locate;
+mod overrides;
+mod run;
+mod unknown;
+
+pub use error::{At, ConfigError};
+pub use overrides::set;
+pub use run::{
+    DataSection, LogSection, LoraSection, MaskMode, ModelSection, SaveSection, SavedType, TokenizerChoice, TrainConfig,
+    TrainSection,
+};
+pub use unknown::{read, read_with};
