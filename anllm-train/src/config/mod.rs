@@ -6,7 +6,7 @@ mod overrides;
 mod run;
 mod unknown;
 
-pub use error::{At, ConfigError};
+pub use error::{At, Candidates, ConfigError};
 pub use overrides::set;
 pub use run::{
     DataSection, LogSection, LoraSection, MaskMode, ModelSection, SaveSection, SavedType, TokenizerChoice, TrainConfig,
