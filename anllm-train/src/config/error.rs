@@ -45,19 +45,17 @@ pub enum ConfigError {
         message: String,
     },
     /// A key that means nothing.
-    #[error("{at}: there is no setting `{key}`{}", hint(nearest.as_deref(), known))]
+    #[error("{at}: there is no setting `{key}`{}", candidates)]
     UnknownKey {
         /// Where.
         at: At,
         /// With the tables around it.
         key: String,
-        /// A known key that looks like it, with the tables around it.
-        nearest: Option<String>,
-        /// All keys that are known there.
-        known: Vec<String>,
+        /// What is known there.
+        candidates: Box<Candidates>,
     },
     /// A value that is not one of those known.
-    #[error("{at}: `{key}` cannot be \"{value}\"{}", hint(nearest.as_deref(), known))]
+    #[error("{at}: `{key}` cannot be \"{value}\"{}", candidates)]
     UnknownValue {
         /// Where.
         at: At,
@@ -65,10 +63,8 @@ pub enum ConfigError {
         key: String,
         /// What was given.
         value: String,
-        /// A known value that looks like it.
-        nearest: Option<String>,
-        /// All values that are known there.
-        known: Vec<String>,
+        /// What is known there.
+        candidates: Box<Candidates>,
     },
     /// A setting that must be given.
     #[error("{at}: the setting `{key}` is missing\n  hint: it has no default; add it, or give --set {key}=…")]
@@ -100,10 +96,21 @@ pub enum ConfigError {
     },
 }
 
-fn hint(nearest: Option<&str>, known: &[String]) -> String {
-    match (nearest, known) {
-        (Some(nearest), _) => format!("\n  hint: did you mean `{nearest}`?"),
-        (None, []) => String::new(),
-        (None, known) => format!("\n  hint: expected one of: {}", known.join(", ")),
+/// What could have been meant. It displays as a hint, on a line of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidates {
+    /// The one that looks like what was given; a key with the tables around it.
+    pub nearest: Option<String>,
+    /// All that are known.
+    pub known: Vec<String>,
+}
+
+impl fmt::Display for Candidates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { nearest: Some(nearest), .. } => write!(f, "\n  hint: did you mean `{nearest}`?"),
+            Self { known, .. } if known.is_empty() => Ok(()),
+            Self { known, .. } => write!(f, "\n  hint: expected one of: {}", known.join(", ")),
+        }
     }
 }

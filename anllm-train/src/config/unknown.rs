@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::error::{At, ConfigError};
+use super::error::{At, Candidates, ConfigError};
 use super::locate::{line_column, line_of, parts};
 use super::overrides::{set, split};
 
@@ -48,7 +48,7 @@ pub fn read_with<T: DeserializeOwned>(text: &str, file: &Path, overrides: &[Stri
             Some(path) => {
                 // An `Option` on the way is written as `?`.
                 let key = path.split('.').filter(|part| *part != "?").collect::<Vec<_>>().join(".");
-                Err(ConfigError::UnknownKey { at: place.of(&key), key, nearest: None, known: Vec::new() })
+                Err(ConfigError::UnknownKey { at: place.of(&key), key, candidates: Box::default() })
             }
         },
     }
@@ -92,13 +92,14 @@ impl Places<'_> {
         if message.starts_with("unknown field") {
             let key = join(parent, &first);
             let nearest = nearest(&first, &known).map(|name| join(parent, name));
-            ConfigError::UnknownKey { at: self.of(&key), key, nearest, known }
+            ConfigError::UnknownKey { at: self.of(&key), key, candidates: Box::new(Candidates { nearest, known }) }
         } else if message.starts_with("missing field") {
             let key = join(&path, &first);
             ConfigError::Missing { at: self.of(&key), key }
         } else if message.starts_with("unknown variant") {
             let nearest = nearest(&first, &known).map(str::to_owned);
-            ConfigError::UnknownValue { at: self.of(&path), key: path, value: first, nearest, known }
+            let candidates = Box::new(Candidates { nearest, known });
+            ConfigError::UnknownValue { at: self.of(&path), key: path, value: first, candidates }
         } else {
             ConfigError::Value { at: self.of(&path), key: path, message: message.to_owned() }
         }

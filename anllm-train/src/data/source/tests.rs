@@ -20,7 +20,7 @@ impl Temporary {
     }
 
     fn read(&self, context: SourceContext) -> (Vec<Document>, Option<String>, u64) {
-        let sources = Sources::open(&[self.config.clone()], context).unwrap();
+        let sources = Sources::open(std::slice::from_ref(&self.config), context).unwrap();
         let mut documents = sources.iter().next().unwrap().documents();
         let (mut good, mut error) = (Vec::new(), None);
         for document in &mut documents {
