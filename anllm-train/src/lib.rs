@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod lora;
 mod saved;
 mod schedule;
 mod start;

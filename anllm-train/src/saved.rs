@@ -175,6 +175,9 @@ impl Saved {
         let folder = parent.join(format!("step-{:06}", progress.step));
         replace(&folder, |aside| {
             export(start, decoder, StoredType::F32, aside)?;
+            if let Some(lora) = &config.lora {
+                crate::lora::write(decoder, lora, start.path(), aside)?;
+            }
             let path = aside.join(MOMENTS);
             let mut views = Vec::new();
             for (name, moments) in optimizer.moments() {
@@ -196,19 +199,26 @@ impl Saved {
         Ok(folder)
     }
 
-    /// Writes the model alone, as a Hugging Face folder, in place of what `folder` holds.
+    /// Writes the model alone, as a Hugging Face folder, in place of what `folder` holds. Adapters are merged into the
+    /// weights, and written beside them in `adapter/`.
     pub(crate) fn finish<A: AutodiffBackend>(
+        config: &TrainConfig,
         start: &Checkpoint,
         decoder: &Decoder<A>,
-        dtype: SavedType,
         folder: &Path,
     ) -> Result<(), TrainError> {
-        let dtype = match dtype {
+        let dtype = match config.save.dtype {
             SavedType::F32 => StoredType::F32,
             SavedType::F16 => StoredType::F16,
             SavedType::Bf16 => StoredType::BF16,
         };
-        replace(folder, |aside| export(start, decoder, dtype, aside))
+        replace(folder, |aside| {
+            let Some(lora) = &config.lora else { return export(start, decoder, dtype, aside) };
+            export(start, &decoder.clone().merged(), dtype, aside)?;
+            let adapter = aside.join("adapter");
+            fs::create_dir(&adapter).map_err(|e| TrainError::io(&adapter, "create the folder", e))?;
+            crate::lora::write(decoder, lora, start.path(), &adapter)
+        })
     }
 }
 

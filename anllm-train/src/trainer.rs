@@ -120,6 +120,10 @@ impl<A: AutodiffBackend> Trainer<A> {
             }
             None => start.checkpoint.load(device, DType::F32)?,
         };
+        let decoder = match &config.lora {
+            Some(lora) => crate::lora::attach(decoder, lora, config.seed, saved.map(Saved::folder))?,
+            None => decoder,
+        };
         order.skip(progress.step * config.train.rows_per_step);
         Ok(Self { config, start, data, decoder: Some(decoder), optimizer, order, progress })
     }
@@ -274,12 +278,7 @@ impl<A: AutodiffBackend> Trainer<A> {
             observer.step(&report);
             let due = |every: usize| every > 0 && report.step.is_multiple_of(every) && report.step < steps;
             if due(log.validate_every) {
-                if let Some(loss) = self.validate()? {
-                    observer.validated(report.step, loss);
-                    if self.progress.is_best(loss) {
-                        self.finish("best")?;
-                    }
-                }
+                self.measure(observer)?;
             }
             if due(save.every) {
                 observer.saved(&self.save()?);
@@ -290,13 +289,7 @@ impl<A: AutodiffBackend> Trainer<A> {
         let checkpoint = if interrupted {
             self.save()?
         } else {
-            val_loss = self.validate()?;
-            if let Some(loss) = val_loss {
-                observer.validated(self.progress.step, loss);
-                if self.progress.is_best(loss) {
-                    self.finish("best")?;
-                }
-            }
+            val_loss = self.measure(observer)?;
             self.save()?;
             self.finish("final")?
         };
@@ -305,10 +298,20 @@ impl<A: AutodiffBackend> Trainer<A> {
         Ok(Outcome { step, train_loss, val_loss, tokens, tokens_per_s, checkpoint, interrupted })
     }
 
+    /// Validates, tells, and keeps the model where it is the best so far.
+    fn measure(&mut self, observer: &mut dyn Observer) -> Result<Option<f64>, TrainError> {
+        let Some(loss) = self.validate()? else { return Ok(None) };
+        observer.validated(self.progress.step, loss);
+        if self.progress.is_best(loss) {
+            self.finish("best")?;
+        }
+        Ok(Some(loss))
+    }
+
     /// Writes the model as a Hugging Face folder.
     fn finish(&self, name: &str) -> Result<PathBuf, TrainError> {
         let folder = self.config.save.output.join(name);
-        Saved::finish(&self.start.checkpoint, self.decoder()?, self.config.save.dtype, &folder)?;
+        Saved::finish(&self.config, &self.start.checkpoint, self.decoder()?, &folder)?;
         Ok(folder)
     }
 }

@@ -3,79 +3,17 @@
 #![allow(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use anllm_core::AnchorRule;
 use anllm_model::Checkpoint;
-use anllm_train::config::{MaskMode, TrainConfig, read};
-use anllm_train::{Observer, Saved, StepReport, Trainer};
-use burn::backend::Autodiff;
-use burn_flex::Flex;
-
-type A = Autodiff<Flex>;
-
-/// Writes down the loss of every step, to the last bit.
-#[derive(Default)]
-struct Trace {
-    losses: Vec<(usize, u64)>,
-    reports: Vec<StepReport>,
-}
-
-impl Observer for Trace {
-    fn step(&mut self, report: &StepReport) {
-        self.losses.push((report.step, report.loss.to_bits()));
-        self.reports.push(report.clone());
-    }
-    fn validated(&mut self, _: usize, _: f64) {}
-    fn saved(&mut self, _: &Path) {}
-}
-
-/// Forty short texts, and a run over them.
-fn config(folder: &Path) -> TrainConfig {
-    let texts: String = (0..40)
-        .map(|n| format!("{{\"text\": \"The cat {n} sat down. It saw {n} birds. They flew away. The cat slept.\"}}\n"))
-        .collect();
-    let path = folder.join("text.jsonl");
-    fs::write(&path, texts).unwrap();
-    let text = format!(
-        r#"
-        seed = 3
-        [model]
-        tokenizer = 300
-        anchors = "ep"
-        [model.scratch]
-        hidden_size = 32
-        intermediate_size = 64
-        num_hidden_layers = 2
-        num_attention_heads = 4
-        num_key_value_heads = 2
-        max_position_embeddings = 128
-        tie_word_embeddings = true
-        [data]
-        sources = [{{ path = {path:?} }}]
-        validation_fraction = 0.1
-        context = 64
-        [train]
-        steps = 12
-        rows_per_step = 4
-        rows_at_once = 2
-        [optimizer]
-        learning_rate = 0.01
-        [save]
-        output = {output:?}
-        every = 4
-        "#,
-        path = path.display().to_string(),
-        output = folder.join("run").display().to_string(),
-    );
-    read(&text, Path::new("run.toml")).unwrap()
-}
-
-fn trainer(config: &TrainConfig, saved: Option<&Saved>) -> Trainer<A> {
-    Trainer::new(config.clone(), &Default::default(), saved).unwrap()
-}
+use anllm_train::config::{LoraSection, MaskMode, TrainConfig};
+use anllm_train::{Observer, Saved, Trainer};
+use common::{A, Trace, config, trainer};
 
 #[test]
 fn a_run_learns_and_writes_a_model_that_opens() {
@@ -189,6 +127,59 @@ fn the_added_token_is_inserted_and_learned() {
     assert_eq!(model.config().vocab_size, grown);
     assert!(trace.reports[0].anchors_per_thousand > 50.0);
     assert!(trace.reports[11].loss_on_anchors < trace.reports[0].loss_on_anchors);
+}
+
+#[test]
+fn adapters_learn_alone_and_merge_into_the_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let base = trainer(&config, None).run(&mut Trace::default(), &AtomicBool::new(false)).unwrap().checkpoint;
+    config.model.from = Some(base.clone());
+    (config.model.scratch, config.model.tokenizer) = (None, None);
+    config.lora = Some(LoraSection { rank: 4, ..LoraSection::default() });
+    config.train.distill = 0.3;
+    let run = |name: &str, stop_at: Option<usize>| {
+        let mut config = config.clone();
+        config.save.output = folder.path().join(name);
+        let mut trace = Trace::default();
+        let mut first = trainer(&config, None);
+        for _ in 0..stop_at.unwrap_or(0) {
+            trace.step(&first.step().unwrap());
+        }
+        let outcome = match stop_at {
+            None => first.run(&mut trace, &AtomicBool::new(false)).unwrap(),
+            Some(_) => {
+                first.save().unwrap();
+                let saved = Saved::latest(&config.save.output).unwrap().unwrap();
+                trainer(&config, Some(&saved)).run(&mut trace, &AtomicBool::new(false)).unwrap()
+            }
+        };
+        (trace.losses, outcome.checkpoint)
+    };
+    let (losses, merged) = run("whole", None);
+    assert_eq!(run("resumed", Some(5)).0, losses);
+
+    // The merged model is the base and its adapters: their difference is B·A, scaled.
+    let read = |path: &Path, name: &str| Checkpoint::open(path).unwrap().source().read_f32(name).unwrap();
+    let name = "model.layers.1.mlp.up_proj";
+    let (before, after) = (read(&base, &format!("{name}.weight")), read(&merged, &format!("{name}.weight")));
+    let bytes = fs::read(merged.join("adapter/adapter_model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let part = |part: &str| -> Vec<f32> {
+        let tensor = file.tensor(&format!("base_model.model.{name}.{part}.weight")).unwrap();
+        tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let (a, b) = (part("lora_A"), part("lora_B"));
+    let (rank, input) = (4, 32);
+    let mut moved = 0.0f32;
+    for (i, (before, after)) in before.iter().zip(&after).enumerate() {
+        let (row, column) = (i / input, i % input);
+        let delta: f32 = (0..rank).map(|r| b[row * rank + r] * a[r * input + column]).sum::<f32>() * 32.0 / 4.0;
+        assert!((after - before - delta).abs() < 1e-5);
+        moved = moved.max(delta.abs());
+    }
+    assert!(moved > 1e-3, "the adapters moved");
+    assert_eq!(read(&base, "model.norm.weight"), read(&merged, "model.norm.weight"), "the rest is frozen");
 }
 
 #[test]

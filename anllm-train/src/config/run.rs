@@ -165,7 +165,8 @@ pub struct LoraSection {
     pub rank: usize,
     /// Their sum counts `alpha / rank`.
     pub alpha: f64,
-    /// Share of inputs left out while training.
+    /// Share of inputs left out while training. A backend has one random state for the whole process: two runs at
+    /// once in one process would disturb each other's choices.
     pub dropout: f64,
     /// Which layers, by the last part of their names.
     pub targets: Vec<String>,

@@ -1,0 +1,161 @@
+//! Training by low-rank adapters: the weights of the checkpoint stay as they are, small matrices beside them learn.
+//! Adapters are written as PEFT writes them (`adapter_config.json`, `adapter_model.safetensors`).
+
+use std::fs;
+use std::path::Path;
+
+use anllm_model::checkpoint::{MappedFile, TensorSource, TrainedWeights};
+use anllm_model::decoder::{Adapter, Linear};
+use anllm_model::Decoder;
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::json;
+
+use crate::config::LoraSection;
+use crate::error::TrainError;
+
+const WEIGHTS: &str = "adapter_model.safetensors";
+const CONFIG: &str = "adapter_config.json";
+/// What PEFT puts before the names of the model's own modules.
+const PREFIX: &str = "base_model.model.";
+
+/// Freezes `decoder` and puts adapters beside the layers that `config` names: new ones, or those saved in `folder`.
+///
+/// New ones start as PEFT's do: `A` uniform within `±1/√in`, `B` zero.
+///
+/// # Errors
+/// When no layer has one of the names, or the saved adapters do not fit.
+pub(crate) fn attach<B: Backend>(
+    decoder: Decoder<B>,
+    config: &LoraSection,
+    seed: u64,
+    folder: Option<&Path>,
+) -> Result<Decoder<B>, TrainError> {
+    check(config)?;
+    let mut decoder = decoder.no_grad();
+    let device = decoder.device();
+    let scale = config.alpha / config.rank as f64;
+    let saved = folder.map(|folder| Adapters::read(&folder.join(WEIGHTS))).transpose()?;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut count = 0;
+    let mut problem = None;
+    decoder.each_linear(|linear, name| {
+        let target = config.targets.iter().any(|target| name.rsplit('.').next() == Some(target));
+        if !target || problem.is_some() {
+            return linear;
+        }
+        count += 1;
+        let [out, input] = linear.weight.val().dims();
+        let down = match &saved {
+            Some(saved) => saved.tensor(name, "lora_A", [config.rank, input], &device),
+            None => Ok(uniform(&mut random, config.rank, input, &device)),
+        };
+        let up = match &saved {
+            Some(saved) => saved.tensor(name, "lora_B", [out, config.rank], &device),
+            None => Ok(Tensor::zeros([out, config.rank], &device)),
+        };
+        match (down, up) {
+            (Ok(down), Ok(up)) => Linear { adapter: Some(Adapter::new(down, up, scale, config.dropout)), ..linear },
+            (Err(error), _) | (_, Err(error)) => {
+                problem = Some(error);
+                linear
+            }
+        }
+    });
+    match problem {
+        Some(error) => Err(error),
+        None if count == 0 => Err(TrainError::settings(
+            format!("lora.targets names no layer of the model: {:?}", config.targets),
+            "choose from q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
+        )),
+        None => Ok(decoder),
+    }
+}
+
+fn check(config: &LoraSection) -> Result<(), TrainError> {
+    let good = config.rank > 0 && (0.0..1.0).contains(&config.dropout) && config.alpha.is_finite();
+    good.then_some(()).ok_or_else(|| {
+        TrainError::settings(
+            format!("lora: rank {}, alpha {}, dropout {}", config.rank, config.alpha, config.dropout),
+            "the rank is 1 or more, dropout from 0 to below 1",
+        )
+    })
+}
+
+fn uniform<B: Backend>(random: &mut ChaCha8Rng, rows: usize, columns: usize, device: &B::Device) -> Tensor<B, 2> {
+    let bound = (columns as f32).powf(-0.5);
+    let values: Vec<f32> = (0..rows * columns).map(|_| bound * (2.0 * random.random::<f32>() - 1.0)).collect();
+    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
+}
+
+/// Writes the adapters of `decoder` into `folder`, as PEFT does.
+///
+/// # Errors
+/// When writing fails.
+pub(crate) fn write<A: AutodiffBackend>(
+    decoder: &Decoder<A>,
+    config: &LoraSection,
+    base: &Path,
+    folder: &Path,
+) -> Result<(), TrainError> {
+    let path = folder.join(WEIGHTS);
+    let weights = TrainedWeights::new(&path, &decoder.valid());
+    let mut values = Vec::new();
+    for tensor in weights.tensors().iter().filter(|t| t.name.contains(".lora_")) {
+        let bytes: Vec<u8> = weights.read_f32(&tensor.name)?.into_iter().flat_map(f32::to_le_bytes).collect();
+        values.push((format!("{PREFIX}{}", tensor.name), tensor.shape.clone(), bytes));
+    }
+    let problem = |e| TrainError::io(&path, "write the adapters", std::io::Error::other(e));
+    let views = values.iter().map(|(name, shape, bytes)| {
+        Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(problem)?))
+    });
+    let views = views.collect::<Result<Vec<_>, TrainError>>()?;
+    let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
+    safetensors::serialize_to_file(views, Some(metadata), &path).map_err(problem)?;
+    let settings = json!({
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base.display().to_string(),
+        "r": config.rank, "lora_alpha": config.alpha, "lora_dropout": config.dropout,
+        "target_modules": config.targets, "bias": "none", "fan_in_fan_out": false, "inference_mode": true,
+    });
+    let path = folder.join(CONFIG);
+    fs::write(&path, format!("{settings:#}\n")).map_err(|e| TrainError::io(&path, "write the adapters' settings", e))
+}
+
+/// Adapters on disk.
+struct Adapters {
+    file: MappedFile,
+}
+
+impl Adapters {
+    fn read(path: &Path) -> Result<Self, TrainError> {
+        Ok(Self { file: MappedFile::open(path)? })
+    }
+
+    fn tensor<B: Backend>(
+        &self,
+        layer: &str,
+        part: &str,
+        shape: [usize; 2],
+        device: &B::Device,
+    ) -> Result<Tensor<B, 2>, TrainError> {
+        let damaged = |what: String| {
+            let what = format!("{}: {what}", self.file.path().display());
+            TrainError::settings(what, "resume with the lora settings the run was started with")
+        };
+        let map = self.file.range(0, self.file.len())?;
+        let tensors = SafeTensors::deserialize(&map).map_err(|e| damaged(format!("not safetensors: {e}")))?;
+        let name = format!("{PREFIX}{layer}.{part}.weight");
+        let tensor = tensors.tensor(&name).map_err(|e| damaged(format!("{name}: {e}")))?;
+        if tensor.shape() != shape || tensor.dtype() != Dtype::F32 {
+            return Err(damaged(format!("{name}: expected F32 {shape:?}, found {} {:?}", tensor.dtype(), tensor.shape())));
+        }
+        let values: Vec<f32> =
+            tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+    }
+}
