@@ -78,7 +78,9 @@ pub(crate) fn start_logging(verbose: u8) {
     };
     // GPU libraries talk a lot at these levels; their errors reach the user as this program's own.
     let quiet = "wgpu_hal=off,wgpu_core=error,naga=error,cubecl_runtime=error,cubecl_wgpu=error";
-    let default = format!("error,anllm_core={level},anllm_model={level},anllm_infer={level},anllm_train={level},anllm={level},{quiet}");
+    let default = format!(
+        "error,anllm_core={level},anllm_model={level},anllm_infer={level},anllm_train={level},anllm={level},{quiet}"
+    );
     let filter = EnvFilter::try_from_env("ANLLM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

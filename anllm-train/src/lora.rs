@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use anllm_model::Decoder;
 use anllm_model::checkpoint::{MappedFile, TensorSource, TrainedWeights};
 use anllm_model::decoder::{Adapter, Linear};
-use anllm_model::Decoder;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
@@ -152,7 +152,11 @@ impl Adapters {
         let name = format!("{PREFIX}{layer}.{part}.weight");
         let tensor = tensors.tensor(&name).map_err(|e| damaged(format!("{name}: {e}")))?;
         if tensor.shape() != shape || tensor.dtype() != Dtype::F32 {
-            return Err(damaged(format!("{name}: expected F32 {shape:?}, found {} {:?}", tensor.dtype(), tensor.shape())));
+            return Err(damaged(format!(
+                "{name}: expected F32 {shape:?}, found {} {:?}",
+                tensor.dtype(),
+                tensor.shape()
+            )));
         }
         let values: Vec<f32> =
             tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();

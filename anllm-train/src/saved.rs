@@ -253,7 +253,8 @@ fn replace(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), TrainError>) ->
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&finished, fs::Permissions::from_mode(0o755)).map_err(io("set the folder's permissions"))?;
+        fs::set_permissions(&finished, fs::Permissions::from_mode(0o755))
+            .map_err(io("set the folder's permissions"))?;
     }
     fs::rename(&finished, folder).map_err(io("move the finished folder into place"))?;
     if let Ok(parent) = fs::File::open(parent) {

@@ -79,8 +79,7 @@ impl Start {
         let settings = self.checkpoint.settings();
         let json = settings.tokenizer.as_ref().map(Value::to_string).unwrap_or_default();
         let end = self.checkpoint.config().eos.first().copied().filter(|_| data.end_token);
-        let reading =
-            Reading { tokenizer: &self.tokenizer, tokenizer_json: &json, inserter: inserter.as_ref(), end };
+        let reading = Reading { tokenizer: &self.tokenizer, tokenizer_json: &json, inserter: inserter.as_ref(), end };
         let folder = data.cache.clone().unwrap_or_else(|| config.save.output.join("tokens"));
         let context = SourceContext { chat: chat_template(&self.checkpoint) };
         let open = |configs: &[SourceConfig]| -> Result<Vec<(TokenFile, f64)>, TrainError> {
@@ -191,8 +190,7 @@ fn scratch(config: &TrainConfig, keys: &serde_json::Map<String, Value>) -> Resul
     }
     let model = ModelConfig::from_json(place, &settings)?;
     let source = Box::new(RandomWeights::new(place, &model, config.seed));
-    let parts =
-        Settings { config: settings, generation: None, tokenizer: Some(tokenizer), tokenizer_config: None };
+    let parts = Settings { config: settings, generation: None, tokenizer: Some(tokenizer), tokenizer_config: None };
     Ok(Checkpoint::assemble(place, parts, source)?)
 }
 

@@ -15,9 +15,7 @@ use serde::Serialize;
 
 use crate::config::{MaskMode, TrainConfig};
 use crate::data::{Draw, Order};
-use crate::engine::{
-    Gradients, LossOptions, Optimizer, Pass, PassOptions, Prepared, Recompute, TrainingRow, evaluate,
-};
+use crate::engine::{Gradients, LossOptions, Optimizer, Pass, PassOptions, Prepared, Recompute, TrainingRow, evaluate};
 use crate::error::TrainError;
 use crate::saved::{Progress, Saved};
 use crate::start::{Start, TrainingData};
@@ -326,7 +324,10 @@ fn check(config: &TrainConfig) -> Result<(), TrainError> {
         ("train.logits_mb", train.logits_mb),
     ];
     if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
-        return Err(TrainError::settings(format!("{name} is too small"), format!("set {name} to 1 or more (a context to 2)")));
+        return Err(TrainError::settings(
+            format!("{name} is too small"),
+            format!("set {name} to 1 or more (a context to 2)"),
+        ));
     }
     if !(0.0..=1.0).contains(&train.distill) {
         return Err(TrainError::settings(

@@ -9,6 +9,8 @@ use anyhow::{Result, ensure};
 use xshell::Shell;
 
 const BACKENDS: [&str; 5] = ["cpu", "ndarray", "wgpu", "vulkan", "cuda"];
+/// Features that work with any backend.
+const OTHERS: [&str; 1] = ["parquet"];
 
 pub(crate) fn run(shell: &Shell) -> Result<()> {
     step("no backend at all is refused", || refuses_none(shell))?;
@@ -19,7 +21,7 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
 }
 
 fn choices() -> Vec<String> {
-    BACKENDS.into_iter().map(String::from).chain([BACKENDS.join(",")]).collect()
+    BACKENDS.into_iter().map(String::from).chain([[&BACKENDS[..], &OTHERS[..]].concat().join(",")]).collect()
 }
 
 fn check(shell: &Shell) -> xshell::Cmd<'_> {
@@ -53,7 +55,10 @@ mod tests {
             assert!(offered.contains(&backend), "anllm-cli has no feature {backend}");
         }
         for name in offered {
-            assert!(name == "default" || BACKENDS.contains(&name), "feature {name} is not checked");
+            assert!(
+                name == "default" || BACKENDS.contains(&name) || OTHERS.contains(&name),
+                "feature {name} is not checked"
+            );
         }
     }
 }

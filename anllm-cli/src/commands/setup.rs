@@ -131,10 +131,7 @@ pub(crate) fn threads(args: &RunArgs) -> anyhow::Result<()> {
 /// The same; 0 leaves the number of cores.
 pub(crate) fn thread_count(threads: usize) -> anyhow::Result<()> {
     if threads > 0 {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .context("--threads could not be set")?;
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads could not be set")?;
     }
     Ok(())
 }

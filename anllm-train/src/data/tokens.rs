@@ -146,7 +146,8 @@ mod tests {
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub/tokens.bin");
-        let document = |ids: &[u32]| TokenDocument { ids: ids.to_vec(), targets: ids.iter().map(|i| i % 2 == 0).collect() };
+        let document =
+            |ids: &[u32]| TokenDocument { ids: ids.to_vec(), targets: ids.iter().map(|i| i % 2 == 0).collect() };
         let documents = [document(&[5, 6, 7]), document(&[]), document(&[80_000, 9])];
         TokenFile::write(&path, &documents).unwrap();
         let file = TokenFile::open(&path).unwrap();

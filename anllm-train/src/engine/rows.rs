@@ -77,8 +77,7 @@ impl Prepared {
 
     /// Puts the rows on the decoder's device.
     pub(crate) fn batch<B: Backend>(&self, decoder: &Decoder<B>, sight: Sight<'_>) -> Batch<B> {
-        let rows: Vec<Row<'_>> =
-            self.ids.iter().zip(&self.places).map(|(ids, places)| Row { ids, places }).collect();
+        let rows: Vec<Row<'_>> = self.ids.iter().zip(&self.places).map(|(ids, places)| Row { ids, places }).collect();
         Batch::new(decoder, &rows, sight)
     }
 

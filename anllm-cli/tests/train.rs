@@ -1,0 +1,121 @@
+//! `anllm train` by the real program: a run from text to story, taken up again, and what it refuses.
+
+#![allow(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use common::{anllm, object};
+
+const CONFIG: &str = r#"
+seed = 2
+[model]
+tokenizer = 320
+anchors = "endswith:.|!"
+[model.scratch]
+hidden_size = 32
+intermediate_size = 64
+num_hidden_layers = 2
+num_attention_heads = 2
+max_position_embeddings = 128
+[data]
+sources = [{ path = "text.jsonl" }]
+context = 48
+rows = "packed"
+[train]
+steps = 6
+rows_per_step = 2
+[optimizer]
+learning_rate = 0.01
+[save]
+output = "run"
+every = 2
+"#;
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |n| format!("{{\"text\": \"The dog {n} ran home. It was late! Nobody saw it go. The moon rose.\"}}\n");
+    fs::write(folder.path().join("text.jsonl"), (0..30).map(record).collect::<String>()).unwrap();
+    fs::write(folder.path().join("run.toml"), CONFIG).unwrap();
+    folder
+}
+
+fn train(folder: &Path, options: &[&str]) -> Command {
+    let mut command = anllm(["train", "--config", "run.toml", "--device", "cpu"]);
+    command.current_dir(folder).args(options);
+    command
+}
+
+#[track_caller]
+fn refused(command: &mut Command, parts: &[&str]) {
+    let output = command.assert().code(1).get_output().clone();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.stdout.is_empty() && !message.contains("panicked"), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
+    }
+}
+
+#[test]
+fn trains_logs_and_writes_a_model_that_generates() {
+    let folder = folder();
+    let result = object(&mut train(folder.path(), &[]));
+    assert_eq!((result["step"].as_u64(), result["tokens"].as_u64()), (Some(6), Some(6 * 2 * 48)));
+    let log = fs::read_to_string(folder.path().join("run/log.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 6);
+    assert!(folder.path().join("run/run.json").is_file());
+    let events: Vec<_> = fs::read_dir(folder.path().join("run/tensorboard")).unwrap().collect();
+    assert_eq!(events.len(), 1);
+
+    let mut generate = anllm(["generate", "--model", "run/final", "-n", "5", "--ignore-eos", "--prompt", "The dog"]);
+    let story = object(generate.current_dir(folder.path()));
+    assert_eq!(story["kv"]["policy"], "anchor", "the rule went with the weights");
+    assert_eq!(story["tokens"].as_array().unwrap().len(), 5);
+
+    refused(&mut train(folder.path(), &[]), &["a run in this folder already", "--resume auto"]);
+}
+
+#[test]
+fn goes_on_where_it_was_stopped() {
+    let (whole, parts) = (folder(), folder());
+    train(whole.path(), &[]).assert().success();
+    // The schedule is constant, so that a shorter run is the beginning of a longer one.
+    train(parts.path(), &["--set", "train.steps=4"]).assert().success();
+    train(parts.path(), &["--resume", "auto"]).assert().success();
+    let losses = |folder: &Path| -> Vec<String> {
+        let log = fs::read_to_string(folder.join("run/log.jsonl")).unwrap();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].to_string();
+        log.lines().map(line).collect()
+    };
+    assert_eq!(losses(whole.path()), losses(parts.path()));
+}
+
+#[test]
+fn a_dry_run_tells_and_writes_no_run() {
+    let folder = folder();
+    let output = train(folder.path(), &["--dry-run"]).assert().success().get_output().clone();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("[.]") && text.contains("[!]") && text.contains("2 rows, 96 tokens"), "{text}");
+    assert!(!folder.path().join("run/checkpoints").exists());
+}
+
+#[test]
+fn what_is_wrong_is_named_by_file_and_line() {
+    let folder = folder();
+    let path = folder.path();
+    let set = |value: &str| train(path, &["--set", value]);
+    refused(&mut set("optimizer.learning_rat=1"), &["learning_rat", "learning_rate"]);
+    refused(&mut set("model.anchors=none"), &["no anchor in", "hint: "]);
+    refused(&mut set("data.sources.0.path=missing.jsonl"), &["missing.jsonl"]);
+    fs::write(path.join("bad.jsonl"), "{\"text\": \"Fine.\"}\n{\"story\": \"No.\"}\n").unwrap();
+    refused(&mut set("data.sources.0.path=bad.jsonl"), &["bad.jsonl:2", "story"]);
+    fs::write(path.join("latin.jsonl"), b"{\"text\": \"caf\xe9\"}\n").unwrap();
+    refused(&mut set("data.sources.0.path=latin.jsonl"), &["latin.jsonl", "UTF-8"]);
+    refused(&mut train(path, &["--resume", "nowhere"]), &["nowhere"]);
+    fs::write(path.join("run.toml"), CONFIG.replace("steps = 6", "stepz = 6")).unwrap();
+    refused(&mut train(path, &[]), &["run.toml:", "stepz", "steps"]);
+}

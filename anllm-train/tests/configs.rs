@@ -1,0 +1,50 @@
+//! The configurations that the project ships are configurations.
+
+#![allow(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+use std::path::Path;
+
+use anllm_train::config::{TrainConfig, read, read_with};
+
+fn shipped() -> Vec<std::path::PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn every_one_is_read_and_named_after_its_run() {
+    let names: Vec<_> = shipped().iter().map(|p| p.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let expected = [
+        "continual-ac",
+        "continual-ep",
+        "sft-alpaca",
+        "sft-translation",
+        "smollm2-lora-ac",
+        "tiny-ac",
+        "tiny-ep",
+        "tiny-full",
+    ];
+    assert_eq!(names, expected);
+    for (path, name) in shipped().iter().zip(expected) {
+        let config: TrainConfig = read(&std::fs::read_to_string(path).unwrap(), path).unwrap();
+        assert_eq!(config.save.output, Path::new("runs").join(name));
+        assert_eq!(config.model.from.is_some(), config.model.scratch.is_none(), "{name}: one start");
+        // What is saved beside a run is the same configuration.
+        let written = serde_json::to_value(&config).unwrap();
+        assert_eq!(serde_json::from_value::<TrainConfig>(written).unwrap(), config);
+    }
+}
+
+#[test]
+fn the_twins_differ_in_the_mask_and_the_folder_alone() {
+    let read = |name: &str| {
+        let path = shipped().into_iter().find(|p| p.file_stem().unwrap() == name).unwrap();
+        std::fs::read_to_string(path).unwrap()
+    };
+    let overrides = ["train.mask=full", "save.output=runs/tiny-full"].map(String::from);
+    let ep: TrainConfig = read_with(&read("tiny-ep"), Path::new("tiny-ep.toml"), &overrides).unwrap();
+    assert_eq!(ep, read_with(&read("tiny-full"), Path::new("tiny-full.toml"), &[]).unwrap());
+}
