@@ -79,7 +79,9 @@ impl Start {
         let settings = self.checkpoint.settings();
         let json = settings.tokenizer.as_ref().map(Value::to_string).unwrap_or_default();
         let end = self.checkpoint.config().eos.first().copied().filter(|_| data.end_token);
-        let reading = Reading { tokenizer: &self.tokenizer, tokenizer_json: &json, inserter: inserter.as_ref(), end };
+        let begin = self.checkpoint.config().bos;
+        let reading =
+            Reading { tokenizer: &self.tokenizer, tokenizer_json: &json, inserter: inserter.as_ref(), begin, end };
         let folder = data.cache.clone().unwrap_or_else(|| config.save.output.join("tokens"));
         let context = SourceContext { chat: chat_template(&self.checkpoint) };
         let open = |configs: &[SourceConfig]| -> Result<Vec<(TokenFile, f64)>, TrainError> {

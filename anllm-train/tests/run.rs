@@ -183,6 +183,21 @@ fn adapters_learn_alone_and_merge_into_the_same_model() {
 }
 
 #[test]
+fn a_begin_token_that_the_text_writes_itself_comes_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let path = folder.path().join("chat.jsonl");
+    fs::write(&path, "{\"prompt\": \"<s>Who sat?\", \"completion\": \" The cat sat.\"}\n").unwrap();
+    config.data.sources[0].path = path.display().to_string();
+    config.data.validation_fraction = 0.0;
+    let row = trainer(&config, None).data().row(0, 0);
+    assert_eq!(row.ids.iter().filter(|id| **id == 0).count(), 1, "{:?}", row.ids);
+    assert_eq!(row.ids.last(), Some(&1), "the end token ends it");
+    let first = row.targets.iter().position(|target| *target).unwrap();
+    assert!(first >= 2 && row.targets[first..].iter().all(|target| *target), "the prompt is read, not learned");
+}
+
+#[test]
 fn what_cannot_be_trained_is_refused_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let good = config(folder.path());

@@ -130,7 +130,11 @@ fn row_of(checkpoint: &Checkpoint, tokenizer: &Tokenizer, token: &str) -> Result
     let id = tokenizer.id(token).or_else(by_text).map(|id| id as usize);
     id.filter(|id| *id < checkpoint.config().vocab_size).ok_or_else(|| {
         let what = format!("the token {token:?}, whose embedding <AC> should copy, is not in the vocabulary");
-        CheckpointError::malformed(checkpoint.path(), what, "choose another token, or `mean`")
+        CheckpointError::malformed(
+            checkpoint.path(),
+            what,
+            "choose another token, or the mean of all (`--add-ac mean`, `add_ac = \"mean\"`)",
+        )
     })
 }
 

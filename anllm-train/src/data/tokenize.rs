@@ -21,6 +21,8 @@ pub struct Reading<'a> {
     pub tokenizer_json: &'a str,
     /// Puts `<AC>` behind sentences; none where the anchors are in the text already.
     pub inserter: Option<&'a AnchorInserter>,
+    /// The token that begins a text. A chat template may write it, and the tokenizer add it: it is taken once.
+    pub begin: Option<u32>,
     /// The token that ends a document.
     pub end: Option<u32>,
 }
@@ -71,6 +73,12 @@ impl Reading<'_> {
             tokens.targets.resize(tokens.targets.len() + ids.len(), piece.target);
             tokens.ids.extend(ids);
         }
+        if let (Some(begin), [first, second, ..]) = (self.begin, &tokens.ids[..]) {
+            if *first == begin && *second == begin {
+                tokens.ids.remove(0);
+                tokens.targets.remove(0);
+            }
+        }
         if let Some(end) = self.end.filter(|end| tokens.ids.last() != Some(end)) {
             tokens.ids.push(end);
             tokens.targets.push(document.pieces.last().is_some_and(|piece| piece.target));
@@ -85,11 +93,12 @@ impl Reading<'_> {
             version: u32,
             source: &'a super::source::SourceConfig,
             inserter: Option<String>,
+            begin: Option<u32>,
             end: Option<u32>,
         }
         let mut hasher = blake3::Hasher::new();
         let inserter = self.inserter.map(|i| format!("{i:?}"));
-        let settings = Settings { version: 1, source: source.config(), inserter, end: self.end };
+        let settings = Settings { version: 1, source: source.config(), inserter, begin: self.begin, end: self.end };
         hasher.update(serde_json::to_string(&settings).unwrap_or_default().as_bytes());
         hasher.update(self.tokenizer_json.as_bytes());
         let files: Vec<PathBuf> = source.files().map(Path::to_owned).collect();
