@@ -32,11 +32,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 
     /// Print one JSON object on standard output, and nothing else there.
-    #[arg(long, global = true, env = "ANLLM_JSON", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, global = true, help_heading = "Output", env = "ANLLM_JSON", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) json: bool,
 
     /// Say more on standard error; twice for still more.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = "Output", action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 
