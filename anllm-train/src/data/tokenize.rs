@@ -73,11 +73,9 @@ impl Reading<'_> {
             tokens.targets.resize(tokens.targets.len() + ids.len(), piece.target);
             tokens.ids.extend(ids);
         }
-        if let (Some(begin), [first, second, ..]) = (self.begin, &tokens.ids[..]) {
-            if *first == begin && *second == begin {
-                tokens.ids.remove(0);
-                tokens.targets.remove(0);
-            }
+        if self.begin.is_some_and(|begin| tokens.ids.starts_with(&[begin, begin])) {
+            tokens.ids.remove(0);
+            tokens.targets.remove(0);
         }
         if let Some(end) = self.end.filter(|end| tokens.ids.last() != Some(end)) {
             tokens.ids.push(end);
