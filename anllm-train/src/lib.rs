@@ -9,9 +9,11 @@
 
 mod error;
 mod lora;
+mod report;
 mod saved;
 mod schedule;
 mod start;
+mod tally;
 mod trainer;
 mod vocabulary;
 
@@ -21,7 +23,9 @@ pub mod engine;
 pub mod logs;
 
 pub use error::TrainError;
+pub use lora::adapter_parameters;
+pub use report::{Observer, Outcome, StepReport};
 pub use saved::Saved;
 pub use schedule::{Decay, ScheduleConfig};
-pub use start::{Start, TrainingData};
-pub use trainer::{Observer, Outcome, StepReport, Trainer};
+pub use start::Start;
+pub use trainer::Trainer;

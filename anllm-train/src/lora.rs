@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use anllm_model::Decoder;
-use anllm_model::checkpoint::{MappedFile, TensorSource, TrainedWeights};
+use anllm_model::checkpoint::{MappedFile, TensorSource, TrainedWeights, expected_tensors};
 use anllm_model::decoder::{Adapter, Linear};
+use anllm_model::{Decoder, ModelConfig};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
@@ -45,8 +45,7 @@ pub(crate) fn attach<B: Backend>(
     let mut count = 0;
     let mut problem = None;
     decoder.each_linear(|linear, name| {
-        let target = config.targets.iter().any(|target| name.rsplit('.').next() == Some(target));
-        if !target || problem.is_some() {
+        if !is_target(name, config) || problem.is_some() {
             return linear;
         }
         count += 1;
@@ -75,6 +74,20 @@ pub(crate) fn attach<B: Backend>(
         )),
         None => Ok(decoder),
     }
+}
+
+/// How many parameters adapters of this shape have.
+pub fn adapter_parameters(model: &ModelConfig, config: &LoraSection) -> usize {
+    let targeted = |name: &str| {
+        let layer = name.strip_suffix(".weight").filter(|layer| layer.starts_with("model.layers."));
+        layer.is_some_and(|layer| is_target(layer, config))
+    };
+    let tensors = expected_tensors(model).into_iter().filter(|t| targeted(&t.name));
+    tensors.map(|t| config.rank * t.shape.iter().sum::<usize>()).sum()
+}
+
+fn is_target(layer: &str, config: &LoraSection) -> bool {
+    config.targets.iter().any(|target| layer.rsplit('.').next() == Some(target))
 }
 
 fn check(config: &LoraSection) -> Result<(), TrainError> {

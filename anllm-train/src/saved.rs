@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anllm_model::checkpoint::{Export, StoredType, TrainedWeights};
+use anllm_model::checkpoint::{Export, StoredType, TrainedWeights, write_folder};
 use anllm_model::{Checkpoint, Decoder};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -14,10 +14,11 @@ use burn::tensor::{Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{SavedType, TrainConfig};
+use crate::config::TrainConfig;
+use crate::data::TrainingData;
 use crate::engine::{Moments, Optimizer};
 use crate::error::TrainError;
-use crate::start::{Start, TrainingData};
+use crate::start::Start;
 
 const FORMAT: u32 = 1;
 const PROGRESS: &str = "training.json";
@@ -173,7 +174,11 @@ impl Saved {
     ) -> Result<PathBuf, TrainError> {
         let parent = config.save.output.join("checkpoints");
         let folder = parent.join(format!("step-{:06}", progress.step));
-        replace(&folder, |aside| {
+        if folder.exists() {
+            // Whole since it has the name, and a step of a run has one outcome.
+            return Ok(folder);
+        }
+        write_folder(&folder, |aside| {
             export(start, decoder, StoredType::F32, aside)?;
             if let Some(lora) = &config.lora {
                 crate::lora::write(decoder, lora, start.path(), aside)?;
@@ -207,12 +212,8 @@ impl Saved {
         decoder: &Decoder<A>,
         folder: &Path,
     ) -> Result<(), TrainError> {
-        let dtype = match config.save.dtype {
-            SavedType::F32 => StoredType::F32,
-            SavedType::F16 => StoredType::F16,
-            SavedType::Bf16 => StoredType::BF16,
-        };
-        replace(folder, |aside| {
+        let dtype = config.save.dtype;
+        write_folder(folder, |aside| {
             let Some(lora) = &config.lora else { return export(start, decoder, dtype, aside) };
             export(start, &decoder.clone().merged(), dtype, aside)?;
             let adapter = aside.join("adapter");
@@ -235,36 +236,6 @@ fn all(output: &Path) -> Result<Vec<PathBuf>, TrainError> {
         entries.filter_map(|e| e.ok().map(|e| e.path())).filter_map(|p| Some((step(&p)?, p))).collect();
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
-}
-
-/// Fills a folder beside `folder` and gives it the name.
-fn replace(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), TrainError>) -> Result<(), TrainError> {
-    let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let io = |action| move |e| TrainError::io(folder, action, e);
-    fs::create_dir_all(parent).map_err(io("create the folder"))?;
-    let aside = tempfile::Builder::new().prefix(".saving-").tempdir_in(parent).map_err(io("create a folder beside"))?;
-    fill(aside.path())?;
-    let old = aside.path().with_extension("old");
-    let had = folder.exists();
-    if had {
-        fs::rename(folder, &old).map_err(io("move the old folder aside"))?;
-    }
-    let finished = aside.keep();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&finished, fs::Permissions::from_mode(0o755))
-            .map_err(io("set the folder's permissions"))?;
-    }
-    fs::rename(&finished, folder).map_err(io("move the finished folder into place"))?;
-    if let Ok(parent) = fs::File::open(parent) {
-        // The name itself must survive a power cut too; file systems without this say so, and lose nothing by it.
-        let _ = parent.sync_all();
-    }
-    if had {
-        fs::remove_dir_all(&old).map_err(io("remove the old folder"))?;
-    }
-    Ok(())
 }
 
 fn export<A: AutodiffBackend>(

@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use crate::config::{TokenizerChoice, TrainConfig};
 use crate::data::source::{ChatTemplate, SourceConfig, SourceContext, Sources};
-use crate::data::{Order, Reading, Rows, Share, TokenFile};
-use crate::engine::TrainingRow;
+use crate::data::{Part, Reading, Rows, TokenFile, TrainingData};
 use crate::error::TrainError;
 use crate::vocabulary;
 
@@ -112,7 +111,7 @@ impl Start {
                 "check data.sources: `anllm train --dry-run` shows what is read",
             ));
         }
-        let found = TrainingData { training, validation, matcher: self.matcher.clone() };
+        let found = TrainingData::new(training, validation, self.matcher.clone());
         if config.train.mask != crate::config::MaskMode::Full {
             found.check_anchors()?;
         }
@@ -194,67 +193,4 @@ fn scratch(config: &TrainConfig, keys: &serde_json::Map<String, Value>) -> Resul
     let source = Box::new(RandomWeights::new(place, &model, config.seed));
     let parts = Settings { config: settings, generation: None, tokenizer: Some(tokenizer), tokenizer_config: None };
     Ok(Checkpoint::assemble(place, parts, source)?)
-}
-
-/// One source's rows.
-#[derive(Debug)]
-struct Part {
-    file: Arc<TokenFile>,
-    rows: Rows,
-    weight: f64,
-}
-
-/// All rows of a run.
-#[derive(Debug)]
-pub struct TrainingData {
-    training: Vec<Part>,
-    validation: Vec<Part>,
-    matcher: AnchorMatcher,
-}
-
-impl TrainingData {
-    /// The order in which rows are drawn.
-    pub fn order(&self, seed: u64) -> Order {
-        Order::new(seed, self.training.iter().map(|p| Share { rows: p.rows.len(), weight: p.weight }).collect())
-    }
-
-    /// Row `row` of source `source`.
-    pub fn row(&self, source: usize, row: usize) -> TrainingRow {
-        let part = &self.training[source];
-        part.rows.read(&part.file, &self.matcher, row)
-    }
-
-    /// At most `limit` rows for validation, spread over all there are.
-    pub fn validation(&self, limit: usize) -> Vec<TrainingRow> {
-        let all: usize = self.validation.iter().map(|p| p.rows.len()).sum();
-        let step = all.div_ceil(limit.max(1)).max(1);
-        let rows = self.validation.iter().flat_map(|p| (0..p.rows.len()).map(move |n| (p, n)));
-        rows.step_by(step).map(|(part, n)| part.rows.read(&part.file, &self.matcher, n)).collect()
-    }
-
-    /// Number of training rows.
-    pub fn rows(&self) -> usize {
-        self.training.iter().map(|p| p.rows.len()).sum()
-    }
-
-    /// Number of tokens of the training text.
-    pub fn tokens(&self) -> usize {
-        self.training.iter().map(|p| p.file.tokens()).sum()
-    }
-
-    /// Looks for an anchor in the first rows of each source.
-    fn check_anchors(&self) -> Result<(), TrainError> {
-        const LOOK: usize = 1000;
-        let mut tokens = 0;
-        for part in &self.training {
-            for number in 0..part.rows.len().min(LOOK) {
-                let row = part.rows.read(&part.file, &self.matcher, number);
-                tokens += row.ids.len();
-                if !row.segments.anchors().is_empty() {
-                    return Ok(());
-                }
-            }
-        }
-        Err(TrainError::NoAnchors { rule: self.matcher.rule().to_string(), tokens })
-    }
 }

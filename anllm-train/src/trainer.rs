@@ -11,74 +11,15 @@ use anllm_model::decoder::Sight;
 use burn::module::AutodiffModule;
 use burn::tensor::DType;
 use burn::tensor::backend::AutodiffBackend;
-use serde::Serialize;
 
 use crate::config::{MaskMode, TrainConfig};
-use crate::data::{Draw, Order};
+use crate::data::{Draw, Order, TrainingData};
 use crate::engine::{Gradients, LossOptions, Optimizer, Pass, PassOptions, Prepared, Recompute, TrainingRow, evaluate};
 use crate::error::TrainError;
+use crate::report::{Observer, Outcome, StepReport};
 use crate::saved::{Progress, Saved};
-use crate::start::{Start, TrainingData};
-
-/// What one step did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StepReport {
-    /// Steps taken, this one included.
-    pub step: usize,
-    /// What was minimised, in nats a token.
-    pub loss: f64,
-    /// Cross-entropy, in nats a token; the same as the loss without a teacher.
-    pub cross_entropy: f64,
-    /// Divergence from the teacher, in nats a token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub divergence: Option<f64>,
-    /// Mean cross-entropy of the anchors.
-    pub loss_on_anchors: Option<f64>,
-    /// Mean cross-entropy of the first token after each anchor: the one that has to rely on anchors most.
-    pub loss_after_anchors: Option<f64>,
-    /// The gradient's norm before clipping.
-    pub gradient_norm: f64,
-    /// The learning rate.
-    pub learning_rate: f64,
-    /// Anchors in a thousand tokens of the step.
-    pub anchors_per_thousand: f64,
-    /// Tokens of all steps so far.
-    pub tokens: usize,
-    /// Tokens of the step over its time.
-    pub tokens_per_s: f64,
-    /// Seconds of the step that went into reading rows.
-    pub data_s: f64,
-}
-
-/// Who watches a run.
-pub trait Observer {
-    /// A step was taken.
-    fn step(&mut self, report: &StepReport);
-    /// The model was measured on held-out rows: nats a token.
-    fn validated(&mut self, step: usize, loss: f64);
-    /// A checkpoint was written.
-    fn saved(&mut self, path: &std::path::Path);
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Outcome {
-    /// Steps taken.
-    pub step: usize,
-    /// Loss of the last step.
-    pub train_loss: Option<f64>,
-    /// Loss on held-out rows, where there are any.
-    pub val_loss: Option<f64>,
-    /// Tokens of all steps.
-    pub tokens: usize,
-    /// Tokens of this process's steps over their time.
-    pub tokens_per_s: f64,
-    /// The finished model, or the last checkpoint of an interrupted run.
-    pub checkpoint: PathBuf,
-    /// Whether the run was stopped before its end.
-    #[serde(skip)]
-    pub interrupted: bool,
-}
+use crate::start::Start;
+use crate::tally::{Mean, Tally};
 
 /// A model in training.
 pub struct Trainer<A: AutodiffBackend> {
@@ -154,7 +95,8 @@ impl<A: AutodiffBackend> Trainer<A> {
     /// Takes one step.
     ///
     /// # Errors
-    /// When the loss or a gradient is not finite; the weights are then as they were before the step.
+    /// When the loss or a gradient is not finite; the weights are then as they were before the step. Its rows are
+    /// passed over, so that a run that goes on from here is another than one taken up from a checkpoint.
     pub fn step(&mut self) -> Result<StepReport, TrainError> {
         let began = Instant::now();
         let number = self.progress.step;
@@ -343,45 +285,5 @@ fn sight(mask: MaskMode, anneal_steps: usize, step: usize) -> Sight<'static> {
         MaskMode::Full => Sight::Policy(&FullPolicy),
         MaskMode::Anneal if step < anneal_steps => Sight::Closing(1.0 - step as f64 / anneal_steps as f64),
         MaskMode::Anchor | MaskMode::Anneal => Sight::Policy(&AnchorPolicy),
-    }
-}
-
-#[derive(Debug, Default)]
-struct Mean {
-    sum: f64,
-    count: usize,
-}
-
-impl Mean {
-    fn add(&mut self, value: f32) {
-        self.sum += f64::from(value);
-        self.count += 1;
-    }
-
-    fn mean(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.sum / self.count as f64)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    all: Mean,
-    anchors: Mean,
-    after: Mean,
-    divergence: Mean,
-}
-
-impl Tally {
-    fn add(&mut self, rows: &Prepared, cross_entropy: &[f32], divergence: &[f32]) {
-        for (question, loss) in rows.questions().iter().zip(cross_entropy) {
-            self.all.add(*loss);
-            if question.anchor {
-                self.anchors.add(*loss);
-            }
-            if question.after_anchor {
-                self.after.add(*loss);
-            }
-        }
-        divergence.iter().for_each(|loss| self.divergence.add(*loss));
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
     let runner = Runner::find(shell);
-    step("tests", || Ok(runner.command(shell).arg("--workspace").run()?))?;
+    step("tests", || Ok(runner.command(shell).args(["--workspace", "--features", "anllm-cli/parquet"]).run()?))?;
     step("documentation examples", || Ok(cargo(shell).args(["test", "--workspace", "--doc"]).run()?))?;
     if options.quick {
         eprintln!("skipped: the other backends (--quick)");

@@ -37,7 +37,7 @@ pub(crate) fn run(args: TrainArgs, output: &Output) -> anyhow::Result<()> {
 fn refuse_used(config: &TrainConfig) -> anyhow::Result<()> {
     let checkpoints = config.save.output.join("checkpoints");
     anyhow::ensure!(
-        Saved::latest(&config.save.output).is_ok_and(|latest| latest.is_none()),
+        Saved::latest(&config.save.output)?.is_none(),
         "{}: there is a run in this folder already\n  hint: go on with it by --resume auto, or choose another folder \
          with --set save.output=…",
         checkpoints.display(),

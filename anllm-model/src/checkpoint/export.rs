@@ -8,16 +8,20 @@ use std::path::{Path, PathBuf};
 
 use anllm_core::AnchorRule;
 use half::{bf16, f16};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::aside::write_folder;
 use super::error::CheckpointError;
 use super::keys::{ExpectedTensor, expected_tensors};
 use super::open::{Checkpoint, record_rule};
 
 /// How weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum StoredType {
     /// 32-bit floats.
+    #[default]
     F32,
     /// 16-bit IEEE floats.
     F16,
@@ -88,25 +92,7 @@ impl Export {
     /// When the folder is in use, or reading or writing fails; the folder is then as it was before.
     pub fn write(&self, checkpoint: &Checkpoint, folder: &Path) -> Result<ExportReport, CheckpointError> {
         refuse_used(folder)?;
-        let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(|e| CheckpointError::io(parent, "create the folder", e))?;
-        let aside = tempfile::Builder::new()
-            .prefix(".anllm-convert-")
-            .tempdir_in(parent)
-            .map_err(|e| CheckpointError::io(parent, "create a folder beside the target", e))?;
-        let report = self.write_into(checkpoint, aside.path())?;
-
-        if folder.exists() {
-            fs::remove_dir(folder).map_err(|e| CheckpointError::io(folder, "replace the empty folder", e))?;
-        }
-        let finished = aside.keep();
-        set_permissions(&finished)?;
-        fs::rename(&finished, folder).map_err(|e| {
-            // Nothing half-written stays behind; that the rename failed is what the user must hear.
-            let _ = fs::remove_dir_all(&finished);
-            CheckpointError::io(folder, "move the finished folder into place", e)
-        })?;
-        Ok(report)
+        write_folder(folder, |aside| self.write_into(checkpoint, aside))
     }
 
     /// Writes the files of `checkpoint` into `folder` as it stands: for callers who see to it that nobody takes a
@@ -249,16 +235,4 @@ fn write_json(path: &PathBuf, json: &Value) -> Result<(), CheckpointError> {
         file.sync_all()
     };
     write().map_err(|e| CheckpointError::io(path, "write the file", e))
-}
-
-/// Temporary folders are private; a finished checkpoint is as readable as any folder the user makes.
-fn set_permissions(folder: &Path) -> Result<(), CheckpointError> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
-            .map_err(|e| CheckpointError::io(folder, "set the folder's permissions", e))?;
-    }
-    let _ = folder;
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Checkpoints in and out: Hugging Face folders and GGUF files, read through one trait, written as folders.
 
+mod aside;
 mod error;
 mod export;
 mod grow;
@@ -16,6 +17,7 @@ pub mod gguf;
 
 use std::path::Path;
 
+pub use aside::write_folder;
 pub use error::CheckpointError;
 pub use export::{Export, ExportReport, StoredType};
 pub use grow::AddedEmbedding;

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::mask::{AttentionMask, lowest};
-use super::model::Decoder;
+use super::model::{Decoder, on_device};
 use super::rotary::Rotary;
 
 /// One row: its token ids and where each of them stands.
@@ -45,11 +45,9 @@ impl<B: Backend> Batch<B> {
     /// The mask is written out, `T × T` for each row.
     pub fn new(decoder: &Decoder<B>, rows: &[Row<'_>], sight: Sight<'_>) -> Self {
         let device = decoder.device();
-        let ids: Vec<i32> = rows.iter().flat_map(|row| row.ids).map(|&id| id as i32).collect();
         let positions: Vec<usize> = rows.iter().flat_map(|row| row.places).map(|p| p.position).collect();
-        let count = ids.len();
         Self {
-            ids: Tensor::from_data(TensorData::new(ids, [count]), &device),
+            ids: on_device(rows.iter().flat_map(|row| row.ids.iter().copied()), &device),
             rows: rows.len(),
             rotary: decoder.rotary(&positions, rows.len(), &device),
             mask: match sight {

@@ -64,9 +64,7 @@ impl<B: Backend> Decoder<B> {
 
     /// The embeddings of a batch, `[B, T, C]`: what the first block takes.
     pub fn embed_batch(&self, batch: &Batch<B>) -> Tensor<B, 3> {
-        let x = self.embedding.val().select(0, batch.ids.clone());
-        let [count, width] = x.dims();
-        x.reshape([batch.rows, count / batch.rows.max(1), width])
+        self.embed(batch.ids.clone(), batch.rows)
     }
 
     /// The next tokens of the sequence that `cache` holds, at `places`. Returns hidden states `[1, T, C]`; the cache
@@ -76,11 +74,16 @@ impl<B: Backend> Decoder<B> {
         let plan = cache.advance(places);
         let rotary = self.rotary(&plan.positions, 1, &device);
         let chunk = Chunk::new(plan, rotary, &device);
-        let mut x = self.embed(ids, &device);
+        let mut x = self.embed(on_device(ids.iter().copied(), &device), 1);
         for (block, layer) in self.blocks.iter().zip(cache.layers_mut()) {
             x = block.forward_cached(x, &chunk, layer);
         }
         self.norm.forward(x)
+    }
+
+    /// The matrix that turns hidden states into scores, `[V, C]`: the head's, or the embedding where that serves.
+    pub fn output_weight(&self) -> &Param<Tensor<B, 2>> {
+        self.head.as_ref().map_or(&self.embedding, |head| &head.weight)
     }
 
     /// Next-token scores of hidden states `[B, T, C]`: `[B, T, V]`.
@@ -128,11 +131,17 @@ impl<B: Backend> Decoder<B> {
         Rotary::new(&self.frequencies, self.amplitude, positions, rows, self.dtype(), device)
     }
 
-    /// `[1, T, C]`.
-    fn embed(&self, ids: &[u32], device: &B::Device) -> Tensor<B, 3> {
-        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-        let tokens = ids.len();
-        let ids = Tensor::<B, 1, Int>::from_data(TensorData::new(ids, [tokens]), device);
-        self.embedding.val().select(0, ids).unsqueeze()
+    /// Ids of `rows` rows, `[B·T]`, to `[B, T, C]`.
+    fn embed(&self, ids: Tensor<B, 1, Int>, rows: usize) -> Tensor<B, 3> {
+        let x = self.embedding.val().select(0, ids);
+        let [count, width] = x.dims();
+        x.reshape([rows, count / rows.max(1), width])
     }
+}
+
+/// Token ids as a tensor.
+pub(super) fn on_device<B: Backend>(ids: impl Iterator<Item = u32>, device: &B::Device) -> Tensor<B, 1, Int> {
+    let ids: Vec<i32> = ids.map(|id| id as i32).collect();
+    let count = ids.len();
+    Tensor::from_data(TensorData::new(ids, [count]), device)
 }

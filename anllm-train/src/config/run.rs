@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anllm_core::{AnchorRule, LastSentence, SplitterKind};
+use anllm_model::checkpoint::StoredType;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -189,26 +190,13 @@ pub struct SaveSection {
     pub every: usize,
     /// How many checkpoints stay.
     pub keep: usize,
-    /// How the finished model's weights are stored. Checkpoints are always `f32`.
-    pub dtype: SavedType,
-}
-
-/// The width of the finished model's weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SavedType {
-    /// 32-bit floats.
-    #[default]
-    F32,
-    /// 16-bit IEEE floats.
-    F16,
-    /// 16-bit brain floats.
-    Bf16,
+    /// How the finished model's weights are stored: `f32`, `f16` or `bf16`. Checkpoints are always `f32`.
+    pub dtype: StoredType,
 }
 
 impl Default for SaveSection {
     fn default() -> Self {
-        Self { output: PathBuf::from("runs/anllm"), every: 0, keep: 2, dtype: SavedType::default() }
+        Self { output: PathBuf::from("runs/anllm"), every: 0, keep: 2, dtype: StoredType::default() }
     }
 }
 

@@ -4,6 +4,7 @@ mod cut;
 mod order;
 mod tokenize;
 mod tokens;
+mod training;
 
 pub mod source;
 
@@ -11,3 +12,5 @@ pub use cut::{Filling, Rows};
 pub use order::{Draw, Order, Share};
 pub use tokenize::Reading;
 pub use tokens::{TokenDocument, TokenFile};
+pub(crate) use training::Part;
+pub use training::TrainingData;

@@ -3,8 +3,8 @@
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Sight};
 use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{FloatDType, Tensor};
 
 use super::gradients::Gradients;
 use super::loss::{Distillation, Head, LossOptions, Losses, cross_entropy, surprise};
@@ -116,11 +116,7 @@ impl<A: AutodiffBackend> Pass<'_, A> {
 pub(crate) fn evaluate<B: Backend>(decoder: &Decoder<B>, rows: &Prepared, sight: Sight<'_>, bytes: usize) -> Vec<f32> {
     let hidden = decoder.forward_batch(&rows.batch(decoder, sight));
     let [number, tokens, width] = hidden.dims();
-    let head = match &decoder.head {
-        Some(head) => head.weight.val(),
-        None => decoder.embedding.val(),
-    };
-    surprise(hidden.reshape([number * tokens, width]), &head, rows.questions(), bytes)
+    surprise(hidden.reshape([number * tokens, width]), &decoder.output_weight().val(), rows.questions(), bytes)
 }
 
 /// Carries the gradient of `output` back to `input`; what the parameters of `module` get is collected.
@@ -138,20 +134,14 @@ fn pull<A: AutodiffBackend, M: AutodiffModule<A>>(
 }
 
 fn head<A: AutodiffBackend>(decoder: &Decoder<A>) -> Head<A::InnerBackend> {
-    let (weight, id) = match &decoder.head {
-        Some(head) => (head.weight.val(), head.weight.id),
-        None => (decoder.embedding.val(), decoder.embedding.id),
-    };
-    Head { parameter: weight.is_require_grad().then_some(id), weight: weight.inner() }
+    let parameter = decoder.output_weight();
+    let weight = parameter.val();
+    Head { parameter: weight.is_require_grad().then_some(parameter.id), weight: weight.inner() }
 }
 
 /// The teacher sees everything: full attention over each document.
 fn distillation<B: Backend>(teacher: &Decoder<B>, rows: &Prepared, weight: f64) -> Distillation<B> {
     let hidden = teacher.forward_batch(&rows.batch(teacher, Sight::Policy(&anllm_core::FullPolicy)));
     let [number, tokens, width] = hidden.dims();
-    let head = match &teacher.head {
-        Some(head) => head.weight.val(),
-        None => teacher.embedding.val(),
-    };
-    Distillation { hidden: hidden.reshape([number * tokens, width]).cast(FloatDType::from(head.dtype())), head, weight }
+    Distillation { hidden: hidden.reshape([number * tokens, width]), head: teacher.output_weight().val(), weight }
 }

@@ -1,6 +1,6 @@
 //! Rows of tokens, and how they become a padded batch.
 
-use anllm_core::{CachePolicy, Place, SegmentTracker, Segments};
+use anllm_core::{Place, SegmentTracker, Segments};
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Row, Sight};
 use burn::tensor::backend::Backend;
@@ -79,14 +79,6 @@ impl Prepared {
     pub(crate) fn batch<B: Backend>(&self, decoder: &Decoder<B>, sight: Sight<'_>) -> Batch<B> {
         let rows: Vec<Row<'_>> = self.ids.iter().zip(&self.places).map(|(ids, places)| Row { ids, places }).collect();
         Batch::new(decoder, &rows, sight)
-    }
-
-    /// Pairs of tokens that see each other, of all rows, under `policy`: the work that attention has to do at least.
-    pub fn visible_pairs(&self, policy: &dyn CachePolicy) -> usize {
-        let pairs = |places: &[Place]| {
-            places.iter().map(|q| places.iter().filter(|k| policy.visible(q, k)).count()).sum::<usize>()
-        };
-        self.places.iter().map(|places| pairs(places)).sum()
     }
 }
 

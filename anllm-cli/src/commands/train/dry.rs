@@ -1,7 +1,7 @@
 //! `anllm train --dry-run`: what a run would do, told without loading its weights.
 
-use anllm_train::Start;
 use anllm_train::config::TrainConfig;
+use anllm_train::{Start, adapter_parameters};
 use serde_json::json;
 
 use crate::output::Output;
@@ -11,8 +11,10 @@ pub(super) fn run(config: &TrainConfig, output: Output) -> anyhow::Result<()> {
     let data = start.rows(config)?;
     let model = start.checkpoint.config();
     let parameters = model.parameters();
-    // Weights, gradients and two moments, 32 bits each.
-    let state = parameters * 16;
+    let trained = config.lora.as_ref().map_or(parameters, |lora| adapter_parameters(model, lora));
+    let frozen = if config.lora.is_some() { parameters } else { 0 };
+    // Of what is trained: weights, gradients and two moments; of what is frozen the weights; 32 bits each.
+    let state = 16 * trained + 4 * frozen;
     let mut order = data.order(config.seed);
     let draws = (0..config.train.rows_per_step).filter_map(|_| order.draw());
     let rows: Vec<_> = draws.map(|d| data.row(d.source, d.row)).collect();
@@ -21,6 +23,7 @@ pub(super) fn run(config: &TrainConfig, output: Output) -> anyhow::Result<()> {
     if output.is_json() {
         return output.json(&json!({
             "parameters": parameters,
+            "trained_parameters": trained,
             "state_bytes": state,
             "rows": data.rows(),
             "text_tokens": data.tokens(),
@@ -30,7 +33,7 @@ pub(super) fn run(config: &TrainConfig, output: Output) -> anyhow::Result<()> {
         }));
     }
     let mut text = format!(
-        "parameters        {parameters}\nstate             {:.0} MB for weights, gradients and moments\nrule              {}\n\
+        "parameters        {trained} trained, {frozen} frozen\nstate             {:.0} MB for weights, gradients and moments\nrule              {}\n\
          training text     {} tokens in {} rows\na step            {} rows, {tokens} tokens, {anchors} anchors\n\n\
          first row, anchors marked:\n",
         state as f64 / 1e6,

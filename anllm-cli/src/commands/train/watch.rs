@@ -26,8 +26,10 @@ impl Watch {
     /// Opens the run's logs, cut to the steps that are taken, and saves its settings beside them.
     pub(super) fn start(config: &TrainConfig, taken: usize, output: Output) -> anyhow::Result<Self> {
         let folder = &config.save.output;
-        fs::create_dir_all(folder)?;
-        save_settings(config, folder)?;
+        save_settings(config, folder).map_err(|e| {
+            let hint = "check that save.output names a folder that can be written, on a disk with room";
+            anyhow::anyhow!("{}: the run's folder cannot be written: {e}\n  hint: {hint}", folder.display())
+        })?;
         let lines = JsonLines::resume(&folder.join("log.jsonl"), taken as u64 + 1)?;
         let events = match config.log.tensorboard {
             true => Some(EventWriter::resume(&folder.join("tensorboard"), taken as u64 + 1)?),
@@ -116,8 +118,10 @@ impl Observer for Watch {
     }
 }
 
-fn save_settings(config: &TrainConfig, folder: &Path) -> anyhow::Result<()> {
+fn save_settings(config: &TrainConfig, folder: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
     let text = serde_json::to_string_pretty(&json!({
+        "format": 1,
         "config": config,
         "version": env!("CARGO_PKG_VERSION"),
         "arguments": std::env::args().collect::<Vec<_>>(),
@@ -125,7 +129,7 @@ fn save_settings(config: &TrainConfig, folder: &Path) -> anyhow::Result<()> {
         "os": std::env::consts::OS,
         "arch": std::env::consts::ARCH,
     }))?;
-    Ok(fs::write(folder.join("run.json"), text + "\n")?)
+    fs::write(folder.join("run.json"), text + "\n")
 }
 
 /// `1h 02m`, `3m 07s`, `12s`.
