@@ -38,7 +38,11 @@ every = 2
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let record = |n| format!("{{\"text\": \"The dog {n} ran home. It was late! Nobody saw it go. The moon rose.\"}}\n");
+    let record = |n| {
+        format!(
+            "{{\"text\": \"The dog {n} ran home. It was late! Nobody saw it go. The moon — a thin one — rose.\"}}\n"
+        )
+    };
     fs::write(folder.path().join("text.jsonl"), (0..30).map(record).collect::<String>()).unwrap();
     fs::write(folder.path().join("run.toml"), CONFIG).unwrap();
     folder
@@ -100,6 +104,10 @@ fn a_dry_run_tells_and_writes_no_run() {
     let output = train(folder.path(), &["--dry-run"]).assert().success().get_output().clone();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("[.]") && text.contains("[!]") && text.contains("2 rows, 96 tokens"), "{text}");
+    assert!(
+        text.contains("moon — a thin") && !text.contains('\u{fffd}'),
+        "characters of several tokens are whole: {text}"
+    );
     assert!(!folder.path().join("run/checkpoints").exists());
 }
 

@@ -1,6 +1,8 @@
 //! `anllm train --dry-run`: what a run would do, told without loading its weights.
 
+use anllm_model::Tokenizer;
 use anllm_train::config::TrainConfig;
+use anllm_train::engine::TrainingRow;
 use anllm_train::{Start, adapter_parameters};
 use serde_json::json;
 
@@ -43,12 +45,22 @@ pub(super) fn run(config: &TrainConfig, output: Output) -> anyhow::Result<()> {
         rows.len(),
     );
     if let Some(row) = rows.first() {
-        for (id, place) in row.ids.iter().zip(row.segments.places()) {
-            let token = start.tokenizer.decode(&[*id])?;
-            let token = if token.is_empty() { start.tokenizer.token(*id).unwrap_or_default() } else { token };
-            text += &if place.anchor { format!("[{token}]") } else { token };
-        }
+        text += &marked(row, &start.tokenizer);
         text.push('\n');
     }
     output.text(&text)
+}
+
+/// The text of a row with brackets around its anchors; special tokens by their names.
+fn marked(row: &TrainingRow, tokenizer: &Tokenizer) -> String {
+    let mut text = Vec::new();
+    for (id, place) in row.ids.iter().zip(row.segments.places()) {
+        // Bytes, since one character may be several tokens.
+        let token = tokenizer.bytes(*id).or_else(|| tokenizer.token(*id).map(String::into_bytes)).unwrap_or_default();
+        match place.anchor {
+            true => text.extend([&b"["[..], &token, b"]"].concat()),
+            false => text.extend(token),
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
