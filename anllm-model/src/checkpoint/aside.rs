@@ -22,6 +22,10 @@ pub fn write_folder<T, E: From<CheckpointError>>(
     };
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (aside, old) = (parent.join(format!(".{name}.writing")), parent.join(format!(".{name}.old")));
+    if old.exists() && !folder.exists() {
+        // A program was killed between the two renames: the old folder has its name back until there is a new one.
+        fs::rename(&old, folder).map_err(io("give the folder its name back"))?;
+    }
     for left in [&aside, &old] {
         remove(left).map_err(io("remove what an interrupted program left beside it"))?;
     }
@@ -93,6 +97,17 @@ mod tests {
         assert!(write(&folder, "bad").is_err());
         assert_eq!(names(&folder), ["second"]);
         assert_eq!(names(folder.parent().unwrap()), ["model"]);
+    }
+
+    #[test]
+    fn a_folder_that_lost_its_name_gets_it_back() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("model");
+        write(&folder, "first").unwrap();
+        fs::rename(&folder, parent.path().join(".model.old")).unwrap();
+        assert!(write(&folder, "bad").is_err());
+        assert_eq!(names(&folder), ["first"]);
+        assert_eq!(names(parent.path()), ["model"]);
     }
 
     #[test]
