@@ -2,8 +2,8 @@
 //! which survive. Layers carry out what the ledger plans.
 
 use crate::accounting::CacheStats;
-use crate::mask::DenseMask;
 use crate::policy::CachePolicy;
+use crate::reach::Reach;
 use crate::segments::Place;
 
 /// Which entries a cache holds, in order of their row index. Under the anchor policy that order is
@@ -18,8 +18,8 @@ pub struct Ledger {
 /// What every layer does with the next `T` tokens, when the cache holds `S` entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkPlan {
-    /// Which of the `S + T` keys (cached ones first) each of the `T` queries sees; `None` when each sees all.
-    pub mask: Option<DenseMask>,
+    /// Which of the `S + T` keys (cached ones first) each of the `T` queries sees.
+    pub reach: Reach,
     /// Which of the `S + T` keys survive, ascending.
     pub survivors: Vec<usize>,
     /// The row positions of the `T` tokens, for the rotary embedding.
@@ -61,7 +61,7 @@ impl Ledger {
         let cached = self.entries.len();
         let mut keys = std::mem::take(&mut self.entries);
         keys.extend_from_slice(chunk);
-        let mask = DenseMask::under(policy, chunk, &keys);
+        let reach = policy.reach(chunk, &keys);
 
         // Token by token, as a decoder would go: this gives the exact peak, and the same survivors for any chunking.
         let mut survivors: Vec<usize> = (0..cached).collect();
@@ -71,7 +71,7 @@ impl Ledger {
         }
         self.entries = survivors.iter().map(|&slot| keys[slot]).collect();
         ChunkPlan {
-            mask: (!mask.all()).then_some(mask),
+            reach,
             survivors,
             positions: chunk.iter().map(|p| p.position).collect(),
             cached,

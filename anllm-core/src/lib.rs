@@ -30,6 +30,7 @@ mod anchor;
 mod ledger;
 mod mask;
 mod policy;
+mod reach;
 mod segments;
 mod sentences;
 mod visibility;
@@ -42,6 +43,7 @@ pub use anchor::{
 pub use ledger::{ChunkPlan, Ledger};
 pub use mask::DenseMask;
 pub use policy::{AnchorPolicy, CachePolicy, FullPolicy, PolicyError, PolicyKind};
+pub use reach::{Look, Reach};
 pub use segments::{Place, SegmentTracker, Segments};
 pub use sentences::{Punkt, PunktError, SentenceSplitter, Sentencex, SplitterError, SplitterKind, Unicode};
 pub use visibility::{Verdict, explain, visible};

@@ -35,6 +35,11 @@ impl DenseMask {
         Self { keys: keys.len(), visible: bits }
     }
 
+    /// From `S` flags for each query, row after row.
+    pub(crate) fn from_rows(keys: usize, visible: Vec<bool>) -> Self {
+        Self { keys, visible }
+    }
+
     /// Number of queries, `T`.
     pub fn queries(&self) -> usize {
         self.visible.len().checked_div(self.keys).unwrap_or(0)

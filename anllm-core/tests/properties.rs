@@ -1,6 +1,6 @@
 //! Properties that hold for any anchors, any documents and any chunking.
 
-use anllm_core::{AnchorPolicy, CachePolicy, DenseMask, FullPolicy, Ledger, Place, Segments, simulate};
+use anllm_core::{AnchorPolicy, CachePolicy, DenseMask, FullPolicy, Ledger, Place, Reach, Segments, simulate};
 use proptest::prelude::*;
 
 /// Up to four documents; adjacent anchors, an anchor first or last, and none at all come up often.
@@ -51,6 +51,20 @@ proptest! {
         prop_assert_eq!(row.lengths().iter().sum::<usize>(), row.len());
     }
 
+    /// Lists and runs say the same as the predicate, however they were found.
+    #[test]
+    fn a_reach_is_the_mask(row in rows(), full in any::<bool>()) {
+        let policy: &dyn CachePolicy = if full { &FullPolicy } else { &AnchorPolicy };
+        let (queries, keys) = (row.places(), row.places());
+        let mask = DenseMask::under(policy, queries, keys);
+        let walked = policy.reach(queries, keys);
+        let asked = Reach::by_asking(queries, keys, |query, key| policy.visible(query, key));
+        prop_assert_eq!(&walked.dense(), &mask);
+        prop_assert_eq!(&asked.dense(), &mask);
+        prop_assert_eq!(walked.pairs(), asked.pairs());
+        prop_assert_eq!(walked.all(), mask.all());
+    }
+
     #[test]
     fn without_anchors_the_mask_is_causal(len in 1usize..40) {
         let row = Segments::from_anchors(len, &[]);
@@ -75,7 +89,7 @@ proptest! {
             let plan = ledger.advance(policy, &chunk);
             for (t, query) in chunk.iter().enumerate() {
                 let through_cache: Vec<usize> = (0..keys.len())
-                    .filter(|&s| plan.mask.as_ref().is_none_or(|m| m.get(t, s)))
+                    .filter(|&s| plan.reach.sees(t, s))
                     .map(|s| keys[s].index)
                     .collect();
                 let in_row: Vec<usize> =

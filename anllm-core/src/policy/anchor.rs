@@ -1,6 +1,7 @@
 //! The paper's policy: anchors stay, the open segment stays until its anchor has been processed, the rest goes.
 
 use super::CachePolicy;
+use crate::reach::{Reach, Walk};
 use crate::segments::Place;
 
 /// The anchor mask with its reduced cache (paper, section 3.2 and Algorithm 1).
@@ -17,6 +18,15 @@ impl CachePolicy for AnchorPolicy {
 
     fn visible(&self, query: &Place, key: &Place) -> bool {
         crate::visible(query, key)
+    }
+
+    fn reach(&self, queries: &[Place], keys: &[Place]) -> Reach {
+        let walk = Walk {
+            cut: &|before, _| before.anchor,
+            listed: &|place| place.anchor,
+            looks_far: &|query| !query.anchor,
+        };
+        Reach::by_walking(queries.len(), keys, &walk)
     }
 
     fn keeps(&self, entry: &Place, newest: &Place) -> bool {

@@ -9,6 +9,7 @@ use std::str::FromStr;
 pub use anchor::AnchorPolicy;
 pub use full::FullPolicy;
 
+use crate::reach::Reach;
 use crate::segments::Place;
 
 /// What a token may see, and which cache entries later tokens may still need.
@@ -21,6 +22,15 @@ pub trait CachePolicy: fmt::Debug + Send + Sync {
 
     /// Whether `query` sees `key`.
     fn visible(&self, query: &Place, key: &Place) -> bool;
+
+    /// What each of `queries` sees of `keys`. The queries are the last of the keys, and the keys are in order of their
+    /// index: a whole row, or what a cache holds followed by the next tokens.
+    ///
+    /// It must say what [`visible`](Self::visible) says. Asking that about every pair is the default; a policy that
+    /// knows its structure answers in one walk.
+    fn reach(&self, queries: &[Place], keys: &[Place]) -> Reach {
+        Reach::by_asking(queries, keys, |query, key| self.visible(query, key))
+    }
 
     /// Whether `entry` must stay once `newest` has been processed. `newest` itself is an entry too.
     fn keeps(&self, entry: &Place, newest: &Place) -> bool;

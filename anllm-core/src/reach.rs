@@ -1,0 +1,130 @@
+//! What each query looks at, written as lists and runs instead of a matrix: the form in which attention can leave out
+//! the pairs that a mask would hide.
+//!
+//! ```text
+//! keys     a b . c d . e f        far    slots of the keys seen from afar, here the anchors: [2, 5]
+//! query f          ▲   ▲ ▲        far 0..2 of that list, and near the run 6..8 that ends in itself
+//! ```
+
+use std::ops::Range;
+
+use crate::mask::DenseMask;
+use crate::segments::Place;
+
+/// What one query sees: some of the far keys, and a run of near ones.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// Which part of [`Reach::far`]; none of it lies in the near run.
+    pub far: Range<usize>,
+    /// Slots, in a row.
+    pub near: Range<usize>,
+}
+
+impl Look {
+    /// How many keys the query sees.
+    pub fn count(&self) -> usize {
+        self.far.len() + self.near.len()
+    }
+}
+
+/// Which of `S` keys each of `T` queries sees.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reach {
+    keys: usize,
+    far: Vec<usize>,
+    looks: Vec<Look>,
+}
+
+/// How a policy's tokens look back, when that can be told while walking over the keys once.
+pub(crate) struct Walk<'a> {
+    /// Whether a run of near keys ends behind the first of two neighbours. Runs never cross documents.
+    pub(crate) cut: &'a dyn Fn(&Place, &Place) -> bool,
+    /// Whether later runs of the document see the key from afar.
+    pub(crate) listed: &'a dyn Fn(&Place) -> bool,
+    /// Whether the query sees far keys at all.
+    pub(crate) looks_far: &'a dyn Fn(&Place) -> bool,
+}
+
+impl Reach {
+    /// By asking `visible` about every pair: right for any predicate, and as slow as that.
+    pub fn by_asking(queries: &[Place], keys: &[Place], visible: impl Fn(&Place, &Place) -> bool) -> Self {
+        let mut reach = Self { keys: keys.len(), ..Self::default() };
+        for query in queries {
+            let start = reach.far.len();
+            reach.far.extend((0..keys.len()).filter(|&slot| visible(query, &keys[slot])));
+            // The run at the end is near; what is before it stays listed.
+            let seen = &reach.far[start..];
+            let run = seen.iter().rev().zip(seen.iter().rev().skip(1)).take_while(|(late, early)| **late == **early + 1);
+            let length = if seen.is_empty() { 0 } else { 1 + run.count() };
+            let end = seen.last().map_or(0, |last| last + 1);
+            reach.far.truncate(reach.far.len() - length);
+            reach.looks.push(Look { far: start..reach.far.len(), near: end - length..end });
+        }
+        reach
+    }
+
+    /// In one walk over `keys`, whose last ones are the `queries`.
+    pub(crate) fn by_walking(queries: usize, keys: &[Place], walk: &Walk<'_>) -> Self {
+        let first = keys.len().saturating_sub(queries);
+        let mut reach = Self { keys: keys.len(), far: Vec::new(), looks: Vec::with_capacity(queries) };
+        let (mut near, mut document) = (0, 0);
+        for (slot, place) in keys.iter().enumerate() {
+            match slot.checked_sub(1).map(|before| &keys[before]) {
+                Some(before) if before.document != place.document => (near, document) = (slot, reach.far.len()),
+                Some(before) if (walk.cut)(before, place) => near = slot,
+                _ => {}
+            }
+            if slot >= first {
+                let end = reach.far.len();
+                let start = if (walk.looks_far)(place) { document } else { end };
+                reach.looks.push(Look { far: start..end, near: near..slot + 1 });
+            }
+            if (walk.listed)(place) {
+                reach.far.push(slot);
+            }
+        }
+        reach
+    }
+
+    /// `S`, the number of keys.
+    pub fn keys(&self) -> usize {
+        self.keys
+    }
+
+    /// Slots of the keys that are seen from afar.
+    pub fn far(&self) -> &[usize] {
+        &self.far
+    }
+
+    /// What each of the `T` queries sees.
+    pub fn looks(&self) -> &[Look] {
+        &self.looks
+    }
+
+    /// Whether query `i` sees key `j`; `false` beyond either.
+    pub fn sees(&self, i: usize, j: usize) -> bool {
+        self.looks.get(i).is_some_and(|look| look.near.contains(&j) || self.far[look.far.clone()].contains(&j))
+    }
+
+    /// Whether every query sees every key.
+    pub fn all(&self) -> bool {
+        self.looks.iter().all(|look| look.count() == self.keys)
+    }
+
+    /// How many pairs there are to look at: the work of attention.
+    pub fn pairs(&self) -> usize {
+        self.looks.iter().map(Look::count).sum()
+    }
+
+    /// The same as a matrix.
+    pub fn dense(&self) -> DenseMask {
+        let mut visible = vec![false; self.looks.len() * self.keys];
+        for (row, look) in visible.chunks_mut(self.keys.max(1)).zip(&self.looks) {
+            row[look.near.clone()].fill(true);
+            for &slot in &self.far[look.far.clone()] {
+                row[slot] = true;
+            }
+        }
+        DenseMask::from_rows(self.keys, visible)
+    }
+}

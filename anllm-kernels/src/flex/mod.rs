@@ -1,0 +1,94 @@
+//! Kernels for Flex: SIMD chosen when the program runs, work shared between threads in pieces that do not depend on
+//! how many threads there are, so that results do not either.
+
+mod attention;
+mod elementwise;
+mod exp;
+mod norm;
+mod rotary;
+mod tensors;
+
+use burn::tensor::DType;
+use burn::tensor::ops::FloatTensor;
+use burn_flex::Flex;
+
+use crate::attention::{Attended, AttentionGradients, Reaches, reference};
+use crate::kernels::Kernels;
+use crate::rotary::Turn;
+use tensors::{all_f32, as_f32, as_type};
+
+impl Kernels for Flex {
+    fn reach_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        reaches: &Reaches<Self>,
+    ) -> Attended<Self> {
+        let dtype = query.dtype();
+        let attended = attention::forward(as_f32(query), as_f32(key), as_f32(value), reaches);
+        Attended { output: as_type(attended.output, dtype), log_sum: attended.log_sum }
+    }
+
+    fn reach_attention_backward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        attended: Attended<Self>,
+        slope: FloatTensor<Self>,
+        reaches: &Reaches<Self>,
+    ) -> AttentionGradients<Self> {
+        match query.dtype() {
+            DType::F32 => attention::backward(query, key, value, attended, slope, reaches),
+            _ => reference::backward(query, key, value, attended, slope, reaches),
+        }
+    }
+
+    fn rotate(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        turn: Turn,
+    ) -> FloatTensor<Self> {
+        match all_f32(&[&x, &cos, &sin]) {
+            true => rotary::rotate(&x, &cos, &sin, turn),
+            false => crate::rotary::reference::<Self>(x, cos, sin, turn),
+        }
+    }
+
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        match all_f32(&[&x, &weight]) {
+            true => norm::forward(&x, &weight, epsilon as f32),
+            false => crate::norm::reference::<Self>(x, weight, epsilon),
+        }
+    }
+
+    fn rms_norm_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+        slope: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        match all_f32(&[&x, &weight, &slope]) {
+            true => norm::backward(&x, &weight, epsilon as f32, &slope),
+            false => crate::norm::reference_backward::<Self>(x, weight, epsilon, slope),
+        }
+    }
+
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        match all_f32(&[&gate, &up]) {
+            true => elementwise::swiglu(&gate, &up),
+            false => crate::gate::reference::<Self>(gate, up),
+        }
+    }
+
+    fn swiglu_backward(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        match all_f32(&[&gate, &up, &slope]) {
+            true => elementwise::swiglu_backward(&gate, &up, &slope),
+            false => crate::gate::reference_backward::<Self>(gate, up, slope),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a backend has to do. Each method's own body is the reference.
+
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::ops::FloatTensor;
+
+use crate::attention::{Attended, AttentionGradients, Reaches, reference as attention};
+use crate::rotary::Turn;
+use crate::{gate, linear, norm, rotary};
+
+/// A backend with the operations of this crate, on its tensor primitives.
+///
+/// Shape letters: `B` rows, `T` query tokens, `S` keys, `H` query heads, `K` key/value heads (`H` a multiple of it),
+/// `D` head width, `N` rows of a matrix, `C` its width.
+pub trait Kernels: Backend {
+    /// `softmax(q·kᵀ/√D)·v` over what each query reaches: `query` `[B, T, H, D]`, `key` and `value` `[B, S, K, D]`.
+    ///
+    /// Every query reaches at least one key.
+    fn reach_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        reaches: &Reaches<Self>,
+    ) -> Attended<Self> {
+        attention::forward(query, key, value, reaches)
+    }
+
+    /// The gradients of [`reach_attention`](Self::reach_attention)'s inputs, from its inputs, its result and the gradient `slope`
+    /// of its output, `[B, T, H, D]`.
+    fn reach_attention_backward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        attended: Attended<Self>,
+        slope: FloatTensor<Self>,
+        reaches: &Reaches<Self>,
+    ) -> AttentionGradients<Self> {
+        attention::backward(query, key, value, attended, slope, reaches)
+    }
+
+    /// Turns the channel pairs `(i, i + D/2)` of `x`, `[B, T, H, D]`, by angles whose cosines and sines are
+    /// `[B | 1, T, D/2]`.
+    fn rotate(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        turn: Turn,
+    ) -> FloatTensor<Self> {
+        rotary::reference::<Self>(x, cos, sin, turn)
+    }
+
+    /// `x / √(mean(x²) + ε) · weight`: `x` is `[N, C]`, `weight` `[C]`.
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        norm::reference::<Self>(x, weight, epsilon)
+    }
+
+    /// The gradients of [`rms_norm`](Self::rms_norm)'s `x` and `weight`, from the gradient `slope` of its output.
+    fn rms_norm_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+        slope: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        norm::reference_backward::<Self>(x, weight, epsilon, slope)
+    }
+
+    /// `gate / (1 + exp(−gate)) · up`, both `[N, C]`.
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        gate::reference::<Self>(gate, up)
+    }
+
+    /// The gradients of [`swiglu`](Self::swiglu)'s `gate` and `up`, from the gradient `slope` of its output.
+    fn swiglu_backward(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        gate::reference_backward::<Self>(gate, up, slope)
+    }
+
+    /// `x·weightᵀ`: `x` is `[N, in]`, `weight` `[out, in]`.
+    fn times_transposed(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::reference::<Self>(x, weight)
+    }
+}
+
+/// A backend that learns through [`Kernels`], as does the one under it.
+pub trait TrainableKernels: AutodiffBackend<InnerBackend: Kernels> + Kernels {}
+
+impl<A: AutodiffBackend<InnerBackend: Kernels> + Kernels> TrainableKernels for A {}

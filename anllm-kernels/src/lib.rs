@@ -1,0 +1,35 @@
+//! The operations that anchor-based models need and [Burn](https://burn.dev) lacks, as extensions of its backends.
+//!
+//! ```text
+//! attend      attention over what each query reaches, and nothing else     Reaches, from anllm-core's Reach
+//! rotate      rotary position embedding
+//! rms_norm    root-mean-square normalisation
+//! swiglu      the gate of the MLP
+//! linear      x·Wᵀ, whose gradient comes in the weight's own layout
+//! ```
+//!
+//! [`Kernels`] is the trait of backends that can do them. Its methods have a plain body of Burn's own operations, the
+//! reference, so that any backend takes part with an empty `impl`; Flex has SIMD kernels instead, and `Autodiff` a
+//! backward pass for each. Tests compare every kernel with its reference, outputs and gradients.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod attention;
+mod autodiff;
+mod backends;
+mod gate;
+mod kernels;
+mod linear;
+mod norm;
+mod primitive;
+mod rotary;
+
+#[cfg(feature = "flex")]
+mod flex;
+
+pub use attention::{Attended, AttentionGradients, Reaches, ShapeError, attend};
+pub use gate::swiglu;
+pub use kernels::{Kernels, TrainableKernels};
+pub use linear::linear;
+pub use norm::rms_norm;
+pub use rotary::{Turn, rotate};

@@ -1,0 +1,234 @@
+//! Every kernel against the plain operations that Burn differentiates by itself: outputs and all gradients, on random
+//! shapes, values and anchors.
+#![cfg(feature = "flex")]
+
+use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Reach, Segments};
+use anllm_kernels::{Reaches, attend, linear, rms_norm, rotate, swiglu};
+use burn::backend::Autodiff;
+use burn::tensor::activation::{silu, softmax};
+use burn::tensor::{Tensor, TensorData};
+use burn_flex::Flex;
+use proptest::prelude::*;
+
+type A = Autodiff<Flex>;
+
+/// Values that repeat for no reason that a kernel could have in common with them.
+fn noise<const N: usize>(shape: [usize; N], seed: u64) -> Tensor<A, N> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| next()).collect();
+    Tensor::from_data(TensorData::new(values, shape), &Default::default())
+}
+
+fn close<const N: usize>(what: &str, found: Tensor<Flex, N>, expected: Tensor<Flex, N>) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found.dims(), expected.dims(), "{}", what);
+    let expected: Vec<f32> = expected.into_data().iter().collect();
+    for (i, (a, b)) in found.into_data().iter::<f32>().zip(expected).enumerate() {
+        prop_assert!((a - b).abs() <= 2e-5 + 2e-5 * b.abs(), "{} at {}: {} instead of {}", what, i, a, b);
+    }
+    Ok(())
+}
+
+/// The output's and every input's gradients of two functions, under the same slope.
+fn compare<const M: usize, const N: usize, const K: usize>(
+    inputs: [Tensor<A, M>; K],
+    ours: impl Fn([Tensor<A, M>; K]) -> Tensor<A, N>,
+    plain: impl Fn([Tensor<A, M>; K]) -> Tensor<A, N>,
+) -> Result<(), TestCaseError> {
+    let learn = || inputs.clone().map(|input| Tensor::from_inner(input.inner()).require_grad());
+    let (a, b) = (learn(), learn());
+    let (ours, plain) = (ours(a.clone()), plain(b.clone()));
+    close("output", ours.clone().inner(), plain.clone().inner())?;
+    let slope = noise(ours.dims(), 99);
+    let found = (ours * slope.clone()).sum().backward();
+    let expected = (plain * slope).sum().backward();
+    for (number, (a, b)) in a.iter().zip(&b).enumerate() {
+        let name = format!("gradient of input {number}");
+        close(&name, a.grad(&found).expect("a gradient"), b.grad(&expected).expect("a gradient"))?;
+    }
+    Ok(())
+}
+
+/// Attention as one would write it on paper: keys repeated, everything scored, the rest hidden.
+fn on_paper([query, key, value]: [Tensor<A, 4>; 3], reaches: &[Reach]) -> Tensor<A, 4> {
+    let [rows, tokens, heads, width] = query.dims();
+    let [_, keys, groups, _] = key.dims();
+    let repeat = |x: Tensor<A, 4>| {
+        x.unsqueeze_dim::<5>(3).repeat_dim(3, heads / groups).reshape([rows, keys, heads, width]).swap_dims(1, 2)
+    };
+    let scores = query.swap_dims(1, 2).matmul(repeat(key).transpose()).div_scalar((width as f64).sqrt());
+    let hidden = reaches.iter().map(|reach| reach.dense().hidden::<A>(&Default::default()).unsqueeze::<3>());
+    let hidden = Tensor::stack::<4>(hidden.collect(), 0).expand([rows, heads, tokens, keys]);
+    softmax(scores.mask_fill(hidden, f32::NEG_INFINITY), 3).matmul(repeat(value)).swap_dims(1, 2)
+}
+
+/// A row of `len` tokens: documents, adjacent anchors, anchors first and last, or none at all.
+fn row(len: usize, seed: u64) -> Vec<Place> {
+    let mut state = seed | 1;
+    let mut next = |n: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % n
+    };
+    let often = [2, 5, 24, u64::MAX][next(4) as usize];
+    let mut documents = vec![Vec::new()];
+    for _ in 0..len {
+        if next(40) == 0 {
+            documents.push(Vec::new());
+        }
+        documents.last_mut().unwrap().push(often != u64::MAX && next(often) == 0);
+    }
+    Segments::from_documents(documents.iter().map(Vec::as_slice)).places().to_vec()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn attention_of_whole_rows(
+        rows in 1usize..3,
+        tokens in 1usize..200,
+        groups in 1usize..3,
+        sharing in 1usize..4,
+        width in prop_oneof![Just(2usize), Just(8), Just(14), Just(32), Just(64)],
+        full in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let policy: &dyn CachePolicy = if full { &FullPolicy } else { &AnchorPolicy };
+        let reaches: Vec<Reach> = (0..rows as u64)
+            .map(|number| {
+                let places = row(tokens, seed.wrapping_add(number));
+                policy.reach(&places, &places)
+            })
+            .collect();
+        let inputs = [
+            noise([rows, tokens, groups * sharing, width], seed).mul_scalar(3.0),
+            noise([rows, tokens, groups, width], seed ^ 1),
+            noise([rows, tokens, groups, width], seed ^ 2),
+        ];
+        let ours = Reaches::new(reaches.clone());
+        compare(
+            inputs,
+            |[q, k, v]| attend(q, k, v, &ours).expect("shapes fit"),
+            |inputs| on_paper(inputs, &reaches),
+        )?;
+    }
+
+    /// Any lists and runs, as a cache before the queries gives them; one token takes its own way.
+    #[test]
+    fn attention_over_a_cache(
+        tokens in 1usize..40,
+        before in 0usize..150,
+        sharing in 1usize..4,
+        seed in any::<u64>(),
+    ) {
+        let places = row(before + tokens, seed);
+        let (cached, chunk) = places.split_at(before);
+        let kept = cached.iter().filter(|key| chunk.iter().any(|query| AnchorPolicy.visible(query, key)));
+        let keys: Vec<Place> = kept.chain(chunk).copied().collect();
+        let reaches = vec![AnchorPolicy.reach(chunk, &keys)];
+        let inputs = [
+            noise([1, tokens, 2 * sharing, 16], seed),
+            noise([1, keys.len(), 2, 16], seed ^ 1),
+            noise([1, keys.len(), 2, 16], seed ^ 2),
+        ];
+        let ours = Reaches::new(reaches.clone());
+        compare(
+            inputs,
+            |[q, k, v]| attend(q, k, v, &ours).expect("shapes fit"),
+            |inputs| on_paper(inputs, &reaches),
+        )?;
+    }
+
+    #[test]
+    fn norms(rows in 1usize..150, width in 1usize..70, seed in any::<u64>()) {
+        compare(
+            [noise([rows, width], seed), noise([1, width], seed ^ 1)],
+            |[x, w]| rms_norm(x, w.squeeze_dim(0), 1e-5),
+            |[x, w]| x.clone() / (x.clone() * x).mean_dim(1).add_scalar(1e-5).sqrt() * w,
+        )?;
+    }
+
+    #[test]
+    fn gates(rows in 1usize..40, width in 1usize..70, seed in any::<u64>()) {
+        compare(
+            [noise([rows, width], seed).mul_scalar(9.0), noise([rows, width], seed ^ 1)],
+            |[gate, up]| swiglu(gate, up),
+            |[gate, up]| silu(gate) * up,
+        )?;
+    }
+
+    #[test]
+    fn products(rows in 1usize..40, from in 1usize..50, to in 1usize..50, seed in any::<u64>()) {
+        let weight = noise([to, from], seed ^ 1).require_grad();
+        let other = Tensor::from_inner(weight.clone().inner()).require_grad();
+        let x = noise([rows, from], seed);
+        let slope = noise([rows, to], seed ^ 2);
+        let found = (linear(x.clone(), weight.clone()) * slope.clone()).sum().backward();
+        let expected = (x.matmul(other.clone().transpose()) * slope).sum().backward();
+        close("gradient", weight.grad(&found).unwrap(), other.grad(&expected).unwrap())?;
+    }
+
+    #[test]
+    fn rotations(rows in 1usize..3, tokens in 1usize..20, heads in 1usize..4, half in 1usize..33, seed in any::<u64>()) {
+        let (cos, sin) = (noise([1, tokens, half], seed ^ 1), noise([1, tokens, half], seed ^ 2));
+        let (c, s) = (cos.clone().unsqueeze_dim::<4>(2), sin.clone().unsqueeze_dim::<4>(2));
+        compare(
+            [noise([rows, tokens, heads, 2 * half], seed)],
+            |[x]| rotate(x, cos.clone(), sin.clone()),
+            |[x]| {
+                let (first, second) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+                let turned = first.clone() * c.clone() - second.clone() * s.clone();
+                Tensor::cat(vec![turned, second * c.clone() + first * s.clone()], 3)
+            },
+        )?;
+    }
+}
+
+#[test]
+fn keys_may_be_views_into_a_longer_buffer() {
+    let places = row(60, 7);
+    let reaches = vec![AnchorPolicy.reach(&places, &places)];
+    let (query, long) = (noise([1, 60, 4, 16], 1), noise([1, 128, 2, 16], 2));
+    let view = long.clone().narrow(1, 0, 60);
+    let ours = Reaches::new(reaches.clone());
+    let found = attend(query.clone(), view.clone(), view.clone(), &ours).unwrap().inner();
+    close("output", found, on_paper([query, view.clone(), view], &reaches).inner()).unwrap();
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused() {
+    let places = row(5, 3);
+    let reach = FullPolicy.reach(&places, &places);
+    let try_it = |query: [usize; 4], key: [usize; 4], value: [usize; 4], reaches: Vec<Reach>| {
+        let found = attend(noise(query, 1), noise(key, 2), noise(value, 3), &Reaches::new(reaches));
+        found.map(|_| ()).unwrap_err().to_string()
+    };
+    let fitting = || vec![reach.clone()];
+    let cases = [
+        (try_it([1, 5, 4, 8], [1, 5, 2, 8], [1, 5, 2, 6], fitting()), "key and value differ"),
+        (try_it([2, 5, 4, 8], [1, 5, 2, 8], [1, 5, 2, 8], fitting()), "2 rows of queries and 1 of keys"),
+        (try_it([1, 5, 4, 8], [1, 5, 2, 6], [1, 5, 2, 6], fitting()), "8 wide and those of keys 6"),
+        (try_it([1, 5, 4, 8], [1, 5, 3, 8], [1, 5, 3, 8], fitting()), "4 query heads cannot share 3"),
+        (try_it([1, 4, 4, 8], [1, 5, 2, 8], [1, 5, 2, 8], fitting()), "5 queries over 5 keys"),
+        (try_it([3, 5, 4, 8], [3, 5, 2, 8], [3, 5, 2, 8], vec![reach.clone(); 2]), "3 rows, and reaches for 2"),
+        (
+            try_it([1, 5, 2, 8], [1, 5, 2, 8], [1, 5, 2, 8], vec![Reach::by_asking(&places, &places, |_, _| false)]),
+            "query 0 of row 0 reaches no key",
+        ),
+    ];
+    for (found, expected) in cases {
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
+#[test]
+fn no_queries_give_no_output() {
+    let empty = Reaches::new(vec![FullPolicy.reach(&[], &[])]);
+    let none = || noise([1, 0, 2, 8], 1);
+    assert_eq!(attend(none(), none(), none(), &empty).unwrap().dims(), [1, 0, 2, 8]);
+}
