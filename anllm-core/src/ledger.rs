@@ -70,12 +70,7 @@ impl Ledger {
             self.step(policy, newest, &mut survivors, |slot| keys[*slot]);
         }
         self.entries = survivors.iter().map(|&slot| keys[slot]).collect();
-        ChunkPlan {
-            reach,
-            survivors,
-            positions: chunk.iter().map(|p| p.position).collect(),
-            cached,
-        }
+        ChunkPlan { reach, survivors, positions: chunk.iter().map(|p| p.position).collect(), cached }
     }
 
     /// Enters one token without planning for it: for accounts of sequences that no model processes.

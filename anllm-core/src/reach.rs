@@ -54,7 +54,8 @@ impl Reach {
             reach.far.extend((0..keys.len()).filter(|&slot| visible(query, &keys[slot])));
             // The run at the end is near; what is before it stays listed.
             let seen = &reach.far[start..];
-            let run = seen.iter().rev().zip(seen.iter().rev().skip(1)).take_while(|(late, early)| **late == **early + 1);
+            let run =
+                seen.iter().rev().zip(seen.iter().rev().skip(1)).take_while(|(late, early)| **late == **early + 1);
             let length = if seen.is_empty() { 0 } else { 1 + run.count() };
             let end = seen.last().map_or(0, |last| last + 1);
             reach.far.truncate(reach.far.len() - length);

@@ -2,8 +2,8 @@
 
 use anllm_core::CachePolicy;
 use anllm_infer::{Engine, InferError};
+use anllm_kernels::Kernels;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use serde::Serialize;
 
@@ -60,7 +60,7 @@ pub enum EvalError {
 ///
 /// # Errors
 /// When the windows make no sense, a window is longer than the context, or the model fails.
-pub fn perplexity<B: Backend>(
+pub fn perplexity<B: Kernels>(
     engine: &Engine<B>,
     ids: &[u32],
     options: &PerplexityOptions,
@@ -123,7 +123,7 @@ impl Totals {
 }
 
 /// The sum over targets, in nats. `logits` is `[1, T, V]` for `T` targets.
-fn negative_log_likelihood<B: Backend>(logits: Tensor<B, 3>, targets: &[u32]) -> Result<f64, EvalError> {
+fn negative_log_likelihood<B: Kernels>(logits: Tensor<B, 3>, targets: &[u32]) -> Result<f64, EvalError> {
     let targets: Vec<i32> = targets.iter().map(|&id| id as i32).collect();
     let shape = [1, targets.len(), 1];
     let targets = Tensor::<B, 3, Int>::from_data(TensorData::new(targets, shape), &logits.device());

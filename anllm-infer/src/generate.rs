@@ -1,11 +1,11 @@
 //! From a prompt to a continuation.
 
+use anllm_kernels::Kernels;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use anllm_core::{CachePolicy, CacheStats};
 use anllm_model::Tokenizer;
-use burn::tensor::backend::Backend;
 use serde::Serialize;
 
 use crate::engine::Engine;
@@ -76,7 +76,7 @@ pub struct Generation {
     pub timing: Timing,
 }
 
-impl<B: Backend> Engine<B> {
+impl<B: Kernels> Engine<B> {
     /// Continues a prompt. `show` is given each piece of text as soon as it is sure, or an empty one where a token
     /// completes none, and may break off.
     ///

@@ -2,8 +2,8 @@
 //! the cache, in chunks of several sizes. It runs on any checkpoint, so that users can hold it against their own.
 
 use anllm_core::{CachePolicy, Place, Segments};
+use anllm_kernels::Kernels;
 use anllm_model::KvCache;
-use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ pub struct Comparison<'a> {
     pub cached: Side<'a>,
 }
 
-impl<B: Backend> Engine<B> {
+impl<B: Kernels> Engine<B> {
     /// Compares the masked full forward of `ids` with the cache of `policy`, for each chunk size.
     ///
     /// # Errors

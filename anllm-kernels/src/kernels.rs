@@ -39,12 +39,7 @@ pub trait Kernels: Backend {
 
     /// Turns the channel pairs `(i, i + D/2)` of `x`, `[B, T, H, D]`, by angles whose cosines and sines are
     /// `[B | 1, T, D/2]`.
-    fn rotate(
-        x: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        turn: Turn,
-    ) -> FloatTensor<Self> {
+    fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>, turn: Turn) -> FloatTensor<Self> {
         rotary::reference::<Self>(x, cos, sin, turn)
     }
 

@@ -1,10 +1,11 @@
 //! Keys and values of what a sequence may still look at. The ledger decides what stays; this file moves tensors.
 //!
-//! Each layer has two buffers `[1, K, capacity, D]` that grow by doubling, filled from the front with the entries in
+//! Each layer has two buffers `[1, capacity, K, D]` that grow by doubling, filled from the front with the entries in
 //! order of their row index: under the anchor policy `[anchors | tail]`. Keys are stored turned by their original
 //! positions and never touched again. A decode step appends in place; an anchor's step then moves one entry.
 
 use anllm_core::{CachePolicy, CacheStats, ChunkPlan, Ledger, Place};
+use anllm_kernels::{Kernels, Reaches};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
@@ -22,7 +23,7 @@ pub struct KvCache<B: Backend> {
     dtype: DType,
 }
 
-impl<B: Backend> KvCache<B> {
+impl<B: Kernels> KvCache<B> {
     /// An empty cache for a decoder of this configuration whose activations are `dtype`.
     pub fn new(config: &ModelConfig, policy: &'static dyn CachePolicy, dtype: DType) -> Self {
         Self {
@@ -63,7 +64,6 @@ impl<B: Backend> KvCache<B> {
 #[derive(Debug, Clone)]
 pub struct Chunk<B: Backend> {
     pub(crate) rotary: Rotary<B>,
-    /// `[1, 1, T, S + T]`.
     mask: AttentionMask<B>,
     keep: Keep<B>,
     /// `S`, entries before the chunk.
@@ -81,7 +81,7 @@ enum Keep<B: Backend> {
     Some { unmoved: usize, moved: Option<Tensor<B, 1, Int>> },
 }
 
-impl<B: Backend> Chunk<B> {
+impl<B: Kernels> Chunk<B> {
     pub(crate) fn new(plan: ChunkPlan, rotary: Rotary<B>, device: &B::Device) -> Self {
         let (cached, tokens) = (plan.cached, plan.new_tokens());
         let keep = if plan.survivors.len() == cached + tokens {
@@ -93,7 +93,7 @@ impl<B: Backend> Chunk<B> {
             let moved = (count > 0).then(|| Tensor::from_data(TensorData::new(moved, [count]), device));
             Keep::Some { unmoved, moved }
         };
-        Self { rotary, mask: AttentionMask::from_dense(plan.mask.as_ref(), device), keep, cached, tokens }
+        Self { rotary, mask: AttentionMask::Reaches(Reaches::new(vec![plan.reach])), keep, cached, tokens }
     }
 }
 
@@ -104,19 +104,19 @@ pub struct LayerCache<B: Backend> {
     values: Buffer<B>,
 }
 
-impl<B: Backend> Default for LayerCache<B> {
+impl<B: Kernels> Default for LayerCache<B> {
     fn default() -> Self {
         Self { keys: Buffer::default(), values: Buffer::default() }
     }
 }
 
-impl<B: Backend> LayerCache<B> {
+impl<B: Kernels> LayerCache<B> {
     fn capacity(&self) -> usize {
         self.keys.capacity()
     }
 
-    /// Attention of the chunk's queries `[1, H, T, D]` over the cache and the chunk's own `key` and `value`
-    /// `[1, K, T, D]`; afterwards the cache holds the survivors.
+    /// Attention of the chunk's queries `[1, T, H, D]` over the cache and the chunk's own `key` and `value`
+    /// `[1, T, K, D]`; afterwards the cache holds the survivors.
     pub(crate) fn attend(
         &mut self,
         query: Tensor<B, 4>,
@@ -139,8 +139,8 @@ impl<B: Backend> LayerCache<B> {
                 let heads = attend(query, self.keys.view(total), self.values.view(total), mask);
                 if let Some(moved) = moved {
                     let (keys, values) = (self.keys.view(total), self.values.view(total));
-                    self.keys.write(*unmoved, keys.select(2, moved.clone()));
-                    self.values.write(*unmoved, values.select(2, moved.clone()));
+                    self.keys.write(*unmoved, keys.select(1, moved.clone()));
+                    self.values.write(*unmoved, values.select(1, moved.clone()));
                 }
                 heads
             }
@@ -150,8 +150,8 @@ impl<B: Backend> LayerCache<B> {
                 let values = self.values.joined(cached, value);
                 let heads = attend(query, keys.clone(), values.clone(), mask);
                 if let Some(moved) = moved {
-                    self.keys.write(*unmoved, keys.select(2, moved.clone()));
-                    self.values.write(*unmoved, values.select(2, moved.clone()));
+                    self.keys.write(*unmoved, keys.select(1, moved.clone()));
+                    self.values.write(*unmoved, values.select(1, moved.clone()));
                 }
                 heads
             }
@@ -159,58 +159,58 @@ impl<B: Backend> LayerCache<B> {
     }
 }
 
-/// A tensor `[1, K, capacity, D]` filled from the front.
+/// A tensor `[1, capacity, K, D]` filled from the front.
 #[derive(Debug, Clone)]
 struct Buffer<B: Backend>(Option<Tensor<B, 4>>);
 
-impl<B: Backend> Default for Buffer<B> {
+impl<B: Kernels> Default for Buffer<B> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-impl<B: Backend> Buffer<B> {
+impl<B: Kernels> Buffer<B> {
     /// The smallest buffer, in entries.
     const SMALLEST: usize = 64;
 
     fn capacity(&self) -> usize {
-        self.0.as_ref().map_or(0, |t| t.dims()[2])
+        self.0.as_ref().map_or(0, |t| t.dims()[1])
     }
 
-    /// Writes `entries` `[1, K, N, D]` from slot `start` on, growing as needed. In place where this is the only
+    /// Writes `entries` `[1, N, K, D]` from slot `start` on, growing as needed. In place where this is the only
     /// holder of the buffer.
     fn write(&mut self, start: usize, entries: Tensor<B, 4>) {
-        let [_, heads, count, width] = entries.dims();
+        let [_, count, heads, width] = entries.dims();
         let end = start + count;
         let buffer = match self.0.take() {
-            Some(buffer) if buffer.dims()[2] >= end => buffer,
+            Some(buffer) if buffer.dims()[1] >= end => buffer,
             old => {
                 let capacity = end.next_power_of_two().max(Self::SMALLEST);
                 let options = (&entries.device(), entries.dtype());
-                let grown = Tensor::zeros([1, heads, capacity, width], options);
+                let grown = Tensor::zeros([1, capacity, heads, width], options);
                 match old {
                     Some(old) => {
-                        let held = start.min(old.dims()[2]);
-                        grown.slice_assign([0..1, 0..heads, 0..held, 0..width], old.narrow(2, 0, held))
+                        let held = start.min(old.dims()[1]);
+                        grown.slice_assign([0..1, 0..held, 0..heads, 0..width], old.narrow(1, 0, held))
                     }
                     None => grown,
                 }
             }
         };
-        self.0 = Some(buffer.slice_assign([0..1, 0..heads, start..end, 0..width], entries));
+        self.0 = Some(buffer.slice_assign([0..1, start..end, 0..heads, 0..width], entries));
     }
 
-    /// The first `len` entries, `[1, K, len, D]`.
+    /// The first `len` entries, `[1, len, K, D]`.
     fn view(&self, len: usize) -> Tensor<B, 4> {
         match &self.0 {
-            Some(buffer) => buffer.clone().narrow(2, 0, len),
+            Some(buffer) => buffer.clone().narrow(1, 0, len),
             // Nothing was written, so that `len` is 0 and nobody looks; an empty tensor has no backend-neutral form.
             None => Tensor::zeros([1, 1, 1, 1], &B::Device::default()),
         }
     }
 
-    /// The first `len` entries followed by `entries`, `[1, K, len + N, D]`, as a tensor of its own.
+    /// The first `len` entries followed by `entries`, `[1, len + N, K, D]`, as a tensor of its own.
     fn joined(&self, len: usize, entries: Tensor<B, 4>) -> Tensor<B, 4> {
-        if len == 0 { entries } else { Tensor::cat(vec![self.view(len), entries], 2) }
+        if len == 0 { entries } else { Tensor::cat(vec![self.view(len), entries], 1) }
     }
 }

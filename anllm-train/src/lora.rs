@@ -1,6 +1,7 @@
 //! Training by low-rank adapters: the weights of the checkpoint stay as they are, small matrices beside them learn.
 //! Adapters are written as PEFT writes them (`adapter_config.json`, `adapter_model.safetensors`).
 
+use anllm_kernels::{Kernels, TrainableKernels};
 use std::fs;
 use std::path::Path;
 
@@ -8,7 +9,6 @@ use anllm_model::checkpoint::{MappedFile, TensorSource, TrainedWeights, expected
 use anllm_model::decoder::{Adapter, Linear};
 use anllm_model::{Decoder, ModelConfig};
 use burn::module::{AutodiffModule, Module};
-use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -30,7 +30,7 @@ const PREFIX: &str = "base_model.model.";
 ///
 /// # Errors
 /// When no layer has one of the names, or the saved adapters do not fit.
-pub(crate) fn attach<B: Backend>(
+pub(crate) fn attach<B: Kernels>(
     decoder: Decoder<B>,
     config: &LoraSection,
     seed: u64,
@@ -100,7 +100,7 @@ fn check(config: &LoraSection) -> Result<(), TrainError> {
     })
 }
 
-fn uniform<B: Backend>(random: &mut ChaCha8Rng, rows: usize, columns: usize, device: &B::Device) -> Tensor<B, 2> {
+fn uniform<B: Kernels>(random: &mut ChaCha8Rng, rows: usize, columns: usize, device: &B::Device) -> Tensor<B, 2> {
     let bound = (columns as f32).powf(-0.5);
     let values: Vec<f32> = (0..rows * columns).map(|_| bound * (2.0 * random.random::<f32>() - 1.0)).collect();
     Tensor::from_data(TensorData::new(values, [rows, columns]), device)
@@ -110,7 +110,7 @@ fn uniform<B: Backend>(random: &mut ChaCha8Rng, rows: usize, columns: usize, dev
 ///
 /// # Errors
 /// When writing fails.
-pub(crate) fn write<A: AutodiffBackend>(
+pub(crate) fn write<A: TrainableKernels>(
     decoder: &Decoder<A>,
     config: &LoraSection,
     base: &Path,
@@ -149,7 +149,7 @@ impl Adapters {
         Ok(Self { file: MappedFile::open(path)? })
     }
 
-    fn tensor<B: Backend>(
+    fn tensor<B: Kernels>(
         &self,
         layer: &str,
         part: &str,

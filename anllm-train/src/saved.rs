@@ -1,6 +1,7 @@
 //! A run on disk: `checkpoints/step-000100/`, each an ordinary Hugging Face folder with the optimiser's moments and
 //! the run's progress beside the weights. Written aside and renamed, so that what has the name is whole.
 
+use anllm_kernels::{Kernels, TrainableKernels};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
@@ -9,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anllm_model::checkpoint::{Export, StoredType, TrainedWeights, write_folder};
 use anllm_model::{Checkpoint, Decoder};
 use burn::module::AutodiffModule;
-use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -139,7 +139,7 @@ impl Saved {
         Ok(Checkpoint::open(&self.folder)?)
     }
 
-    pub(crate) fn moments<B: Backend>(&self, device: &B::Device) -> Result<HashMap<String, Moments<B>>, TrainError> {
+    pub(crate) fn moments<B: Kernels>(&self, device: &B::Device) -> Result<HashMap<String, Moments<B>>, TrainError> {
         let path = self.folder.join(MOMENTS);
         let damaged = |what: String| {
             TrainError::settings(format!("{}: {what}", path.display()), "resume from an older checkpoint")
@@ -165,7 +165,7 @@ impl Saved {
     }
 
     /// Writes a checkpoint, then removes the oldest beyond those to keep.
-    pub(crate) fn write<A: AutodiffBackend>(
+    pub(crate) fn write<A: TrainableKernels>(
         config: &TrainConfig,
         start: &Checkpoint,
         decoder: &Decoder<A>,
@@ -206,7 +206,7 @@ impl Saved {
 
     /// Writes the model alone, as a Hugging Face folder, in place of what `folder` holds. Adapters are merged into the
     /// weights, and written beside them in `adapter/`.
-    pub(crate) fn finish<A: AutodiffBackend>(
+    pub(crate) fn finish<A: TrainableKernels>(
         config: &TrainConfig,
         start: &Checkpoint,
         decoder: &Decoder<A>,
@@ -238,7 +238,7 @@ fn all(output: &Path) -> Result<Vec<PathBuf>, TrainError> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-fn export<A: AutodiffBackend>(
+fn export<A: TrainableKernels>(
     start: &Checkpoint,
     decoder: &Decoder<A>,
     dtype: StoredType,
@@ -263,18 +263,18 @@ fn sync(path: &Path) -> Result<(), TrainError> {
 }
 
 /// Moments on the device, brought over when their turn to be written comes.
-struct Values<B: Backend> {
+struct Values<B: Kernels> {
     tensor: Tensor<B, 1>,
     shape: [usize; 1],
 }
 
-impl<B: Backend> Values<B> {
+impl<B: Kernels> Values<B> {
     fn new(tensor: &Tensor<B, 1>) -> Self {
         Self { tensor: tensor.clone(), shape: tensor.dims() }
     }
 }
 
-impl<B: Backend> View for Values<B> {
+impl<B: Kernels> View for Values<B> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }

@@ -1,6 +1,7 @@
 //! The loop: draw rows, learn from them, measure, save. What a step does is a function of the configuration, the data
 //! and the step's number, so that a run that was stopped goes on as if it had not been.
 
+use anllm_kernels::TrainableKernels;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -10,7 +11,6 @@ use anllm_model::Decoder;
 use anllm_model::decoder::Sight;
 use burn::module::AutodiffModule;
 use burn::tensor::DType;
-use burn::tensor::backend::AutodiffBackend;
 
 use crate::config::{MaskMode, TrainConfig};
 use crate::data::{Draw, Order, TrainingData};
@@ -22,7 +22,7 @@ use crate::start::Start;
 use crate::tally::{Mean, Tally};
 
 /// A model in training.
-pub struct Trainer<A: AutodiffBackend> {
+pub struct Trainer<A: TrainableKernels> {
     config: TrainConfig,
     start: Start,
     data: TrainingData,
@@ -33,13 +33,13 @@ pub struct Trainer<A: AutodiffBackend> {
     progress: Progress,
 }
 
-impl<A: AutodiffBackend> std::fmt::Debug for Trainer<A> {
+impl<A: TrainableKernels> std::fmt::Debug for Trainer<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trainer").field("progress", &self.progress).finish_non_exhaustive()
     }
 }
 
-impl<A: AutodiffBackend> Trainer<A> {
+impl<A: TrainableKernels> Trainer<A> {
     /// A run from its beginning, or from a saved state.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 
 use anllm_core::PolicyKind;
 use anllm_eval::{Perplexity, PerplexityOptions, perplexity};
+use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
-use burn::tensor::backend::Backend;
 
 use super::setup::{self, Rules};
 use crate::args::{EvalArgs, EvalCommand, PplArgs};
@@ -64,7 +64,7 @@ struct Ppl {
 impl Task for Ppl {
     type Output = Perplexity;
 
-    fn run<B: Backend>(self, device: B::Device) -> anyhow::Result<Perplexity> {
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Perplexity> {
         let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher, &device)?;
         let options = PerplexityOptions {
             window: self.window,

@@ -1,5 +1,6 @@
 //! `anllm generate`: a prompt and its continuation.
 
+use anllm_kernels::Kernels;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,6 @@ use std::time::Instant;
 use anllm_core::PolicyKind;
 use anllm_infer::{Generation, Request, Sampling, StopReason};
 use anllm_model::{Checkpoint, Framing, Tokenizer};
-use burn::tensor::backend::Backend;
 use serde_json::json;
 
 use super::setup::{self, Rules};
@@ -68,7 +68,7 @@ struct Generate {
 impl Task for Generate {
     type Output = ();
 
-    fn run<B: Backend>(self, device: B::Device) -> anyhow::Result<()> {
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, output, rules, .. } = self;
         let engine = setup::engine::<B>(&args.run, &self.checkpoint, rules.matcher, &device)?;
         let load_s = self.start.elapsed().as_secs_f64();

@@ -2,8 +2,8 @@
 
 use anllm_core::PolicyKind;
 use anllm_infer::InferError;
+use anllm_kernels::Kernels;
 use anllm_model::Checkpoint;
-use burn::tensor::backend::Backend;
 use serde_json::json;
 
 use super::setup::{self, Rules};
@@ -42,7 +42,7 @@ impl Task for Logits {
     /// `[T, V]`, row-major.
     type Output = Vec<f32>;
 
-    fn run<B: Backend>(self, device: B::Device) -> anyhow::Result<Vec<f32>> {
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Vec<f32>> {
         let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher, &device)?;
         let ids = &self.args.ids;
         if self.args.dense {

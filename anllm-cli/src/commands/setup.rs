@@ -1,5 +1,6 @@
 //! From common options to ready objects.
 
+use anllm_kernels::Kernels;
 use std::io::Read;
 use std::path::Path;
 
@@ -8,7 +9,6 @@ use anllm_infer::{Engine, EngineOptions};
 use anllm_model::{Checkpoint, ModelConfig, Tokenizer};
 use anyhow::Context;
 use burn::tensor::DType;
-use burn::tensor::backend::Backend;
 
 use crate::args::{Dtype, RunArgs};
 
@@ -102,7 +102,7 @@ pub(crate) fn matcher(rule: &AnchorRule, checkpoint: &Checkpoint) -> anyhow::Res
 }
 
 /// Loads the engine on a backend's device.
-pub(crate) fn engine<B: Backend>(
+pub(crate) fn engine<B: Kernels>(
     args: &RunArgs,
     checkpoint: &Checkpoint,
     matcher: AnchorMatcher,

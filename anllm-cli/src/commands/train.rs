@@ -3,6 +3,7 @@
 mod dry;
 mod watch;
 
+use anllm_kernels::Kernels;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,6 @@ use anllm_train::config::{TrainConfig, read_with};
 use anllm_train::{Outcome, Saved, Trainer};
 use anyhow::Context;
 use burn::backend::Autodiff;
-use burn::tensor::backend::Backend;
 
 use crate::args::TrainArgs;
 use crate::device::{Task, run_on};
@@ -55,7 +55,7 @@ struct Train {
 impl Task for Train {
     type Output = ();
 
-    fn run<B: Backend>(self, device: B::Device) -> anyhow::Result<()> {
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { config, saved, dry_run, output } = self;
         if dry_run {
             return dry::run(&config, output);

@@ -2,8 +2,8 @@
 
 use anllm_core::PolicyKind;
 use anllm_infer::Verification;
+use anllm_kernels::Kernels;
 use anllm_model::Checkpoint;
-use burn::tensor::backend::Backend;
 
 use super::setup::{self, Rules};
 use crate::args::VerifyArgs;
@@ -62,7 +62,7 @@ struct Verify {
 impl Task for Verify {
     type Output = Verification;
 
-    fn run<B: Backend>(self, device: B::Device) -> anyhow::Result<Verification> {
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Verification> {
         let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher, &device)?;
         Ok(engine.verify(&self.ids, self.rules.policy, &self.chunks)?)
     }

@@ -6,10 +6,9 @@ mod cuda;
 mod graphics;
 mod list;
 
+use anllm_kernels::Kernels;
 use std::fmt;
 use std::str::FromStr;
-
-use burn::tensor::backend::Backend;
 
 pub(crate) use list::{DeviceRow, devices};
 
@@ -39,7 +38,7 @@ pub(crate) trait Task {
     type Output;
 
     /// Runs on `device` of `B`.
-    fn run<B: Backend>(self, device: B::Device) -> anyhow::Result<Self::Output>;
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Self::Output>;
 }
 
 /// Runs `task` where `choice` says.

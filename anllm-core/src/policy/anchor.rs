@@ -21,11 +21,8 @@ impl CachePolicy for AnchorPolicy {
     }
 
     fn reach(&self, queries: &[Place], keys: &[Place]) -> Reach {
-        let walk = Walk {
-            cut: &|before, _| before.anchor,
-            listed: &|place| place.anchor,
-            looks_far: &|query| !query.anchor,
-        };
+        let walk =
+            Walk { cut: &|before, _| before.anchor, listed: &|place| place.anchor, looks_far: &|query| !query.anchor };
         Reach::by_walking(queries.len(), keys, &walk)
     }
 

@@ -2,11 +2,11 @@
 
 mod session;
 
+use anllm_kernels::Kernels;
 use std::sync::Arc;
 
 use anllm_core::{AnchorMatcher, CachePolicy};
 use anllm_model::{Checkpoint, Decoder, KvCache, ModelConfig};
-use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 
 pub use session::Session;
@@ -30,14 +30,14 @@ impl Default for EngineOptions {
 
 /// A loaded model with the anchor rule it runs under.
 #[derive(Debug)]
-pub struct Engine<B: Backend> {
+pub struct Engine<B: Kernels> {
     decoder: Decoder<B>,
     config: ModelConfig,
     matcher: Arc<AnchorMatcher>,
     prefill_chunk: usize,
 }
 
-impl<B: Backend> Engine<B> {
+impl<B: Kernels> Engine<B> {
     /// Loads a checkpoint onto `device`. `matcher` says which tokens are anchors.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl<B: Backend> Engine<B> {
 }
 
 /// Brings a tensor's values to the host, as `f32`.
-pub(crate) fn read<B: Backend, const N: usize>(tensor: Tensor<B, N>) -> Result<Vec<f32>, InferError> {
+pub(crate) fn read<B: Kernels, const N: usize>(tensor: Tensor<B, N>) -> Result<Vec<f32>, InferError> {
     let data = tensor.try_into_data().map_err(|e| InferError::Device(format!("{e:?}")))?;
     data.convert::<f32>().into_vec().map_err(|e| InferError::Device(format!("{e:?}")))
 }

@@ -1,21 +1,21 @@
 //! One sequence: its cache, and where its next token stands.
 
+use anllm_kernels::Kernels;
 use std::sync::Arc;
 
 use anllm_core::{AnchorMatcher, CacheStats, Place, SegmentTracker};
 use anllm_model::{Decoder, KvCache};
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 
 /// The state of one request.
 #[derive(Debug, Clone)]
-pub struct Session<B: Backend> {
+pub struct Session<B: Kernels> {
     cache: KvCache<B>,
     tracker: SegmentTracker,
     matcher: Arc<AnchorMatcher>,
 }
 
-impl<B: Backend> Session<B> {
+impl<B: Kernels> Session<B> {
     pub(super) fn new(cache: KvCache<B>, matcher: Arc<AnchorMatcher>) -> Self {
         Self { cache, tracker: SegmentTracker::default(), matcher }
     }

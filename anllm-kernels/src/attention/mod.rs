@@ -34,7 +34,9 @@ pub struct AttentionGradients<B: Backend> {
 
 /// Tensors that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("attention of query {query:?} (expected [B, T, H, D]) over key {key:?} and value {value:?} (expected [B, S, K, D], H a multiple of K): {reason}")]
+#[error(
+    "attention of query {query:?} (expected [B, T, H, D]) over key {key:?} and value {value:?} (expected [B, S, K, D], H a multiple of K): {reason}"
+)]
 pub struct ShapeError {
     query: [usize; 4],
     key: [usize; 4],

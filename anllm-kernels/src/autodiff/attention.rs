@@ -47,8 +47,7 @@ pub(super) fn attention<B: Kernels, C: CheckpointStrategy>(
     value: FloatTensor<Autodiff<B, C>>,
     reaches: &Reaches<B>,
 ) -> Attended<Autodiff<B, C>> {
-    let attended =
-        B::reach_attention(query.primitive.clone(), key.primitive.clone(), value.primitive.clone(), reaches);
+    let attended = B::reach_attention(query.primitive.clone(), key.primitive.clone(), value.primitive.clone(), reaches);
     let log_sum = Autodiff::<B, C>::from_inner(attended.log_sum.clone());
     let nodes = [query.node.clone(), key.node.clone(), value.node.clone()];
     let output = match Attention.prepare::<C>(nodes).compute_bound().stateful() {

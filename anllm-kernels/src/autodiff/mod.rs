@@ -36,12 +36,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         reference::backward(query, key, value, attended, slope, reaches)
     }
 
-    fn rotate(
-        x: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        turn: Turn,
-    ) -> FloatTensor<Self> {
+    fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>, turn: Turn) -> FloatTensor<Self> {
         rotary::rotate::<B, C>(x, cos, sin, turn)
     }
 

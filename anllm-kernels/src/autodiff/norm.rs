@@ -42,9 +42,7 @@ pub(super) fn rms_norm<B: Kernels, C: CheckpointStrategy>(
 ) -> FloatTensor<Autodiff<B, C>> {
     let output = B::rms_norm(x.primitive.clone(), weight.primitive.clone(), epsilon);
     match RmsNorm.prepare::<C>([x.node.clone(), weight.node.clone()]).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            prep.finish(State { x: x.primitive, weight: weight.primitive, epsilon }, output)
-        }
+        OpsKind::Tracked(prep) => prep.finish(State { x: x.primitive, weight: weight.primitive, epsilon }, output),
         OpsKind::UnTracked(prep) => prep.finish(output),
     }
 }

@@ -43,12 +43,7 @@ impl Kernels for Flex {
         }
     }
 
-    fn rotate(
-        x: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        turn: Turn,
-    ) -> FloatTensor<Self> {
+    fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>, turn: Turn) -> FloatTensor<Self> {
         match all_f32(&[&x, &cos, &sin]) {
             true => rotary::rotate(&x, &cos, &sin, turn),
             false => crate::rotary::reference::<Self>(x, cos, sin, turn),

@@ -1,5 +1,6 @@
 //! From tensors on disk to a decoder on a device, one tensor at a time.
 
+use anllm_kernels::Kernels;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
@@ -17,7 +18,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When values cannot be read.
-    pub fn load<B: Backend>(&self, device: &B::Device, dtype: DType) -> Result<Decoder<B>, CheckpointError> {
+    pub fn load<B: Kernels>(&self, device: &B::Device, dtype: DType) -> Result<Decoder<B>, CheckpointError> {
         for tensor in self.unused() {
             tracing::debug!(tensor = tensor.name, "not used by the decoder");
         }
@@ -32,7 +33,7 @@ struct Loader<'a, B: Backend> {
     dtype: DType,
 }
 
-impl<B: Backend> Loader<'_, B> {
+impl<B: Kernels> Loader<'_, B> {
     fn decoder(&self) -> Result<Decoder<B>, CheckpointError> {
         let config = self.config;
         let blocks = (0..config.layers).map(|layer| self.block(layer)).collect::<Result<_, _>>()?;

@@ -1,5 +1,6 @@
 //! Grouped-query attention over any set of visible keys.
 
+use anllm_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
@@ -29,14 +30,14 @@ pub struct Attention<B: Backend> {
     pub head_dim: usize,
 }
 
-/// Queries, keys and values of the same tokens, positions applied: `[B, H, T, D]` and twice `[B, K, T, D]`.
+/// Queries, keys and values of the same tokens, positions applied: `[B, T, H, D]` and twice `[B, T, K, D]`.
 pub(crate) struct Projected<B: Backend> {
     pub(crate) query: Tensor<B, 4>,
     pub(crate) key: Tensor<B, 4>,
     pub(crate) value: Tensor<B, 4>,
 }
 
-impl<B: Backend> Attention<B> {
+impl<B: Kernels> Attention<B> {
     /// From `x`, `[B, T, C]`.
     pub(crate) fn project(&self, x: Tensor<B, 3>, rotary: &Rotary<B>) -> Projected<B> {
         let query = self.split(self.query.forward(x.clone()));
@@ -46,9 +47,9 @@ impl<B: Backend> Attention<B> {
             Some(norm) => norm.forward(x),
             None => x,
         };
-        let query = norm(&self.query_norm, query).swap_dims(1, 2);
-        let key = norm(&self.key_norm, key).swap_dims(1, 2);
-        Projected { query: rotary.apply(query), key: rotary.apply(key), value: value.swap_dims(1, 2) }
+        let query = rotary.apply(norm(&self.query_norm, query));
+        let key = rotary.apply(norm(&self.key_norm, key));
+        Projected { query, key, value }
     }
 
     /// `[B, T, heads·D]` to `[B, T, heads, D]`.
@@ -57,34 +58,50 @@ impl<B: Backend> Attention<B> {
         x.reshape([rows, tokens, width / self.head_dim, self.head_dim])
     }
 
-    /// Joins the heads `[B, H, T, D]` and projects back to `[B, T, C]`.
+    /// Joins the heads `[B, T, H, D]` and projects back to `[B, T, C]`.
     pub(crate) fn join(&self, heads: Tensor<B, 4>) -> Tensor<B, 3> {
-        let [rows, number, tokens, width] = heads.dims();
-        self.output.forward(heads.swap_dims(1, 2).reshape([rows, tokens, number * width]))
+        let [rows, tokens, number, width] = heads.dims();
+        self.output.forward(heads.reshape([rows, tokens, number * width]))
     }
 }
 
 /// `softmax(q·kᵀ/√D)·v` over the visible keys.
 ///
-/// `query` is `[B, H, T, D]`, `key` and `value` are `[B, K, S, D]` with `H` a multiple of `K`. Every query must see a
-/// key. The result is `[B, H, T, D]`.
-pub fn attend<B: Backend>(
+/// `query` is `[B, T, H, D]`, `key` and `value` are `[B, S, K, D]` with `H` a multiple of `K`. Every query must see a
+/// key. The result is `[B, T, H, D]`.
+pub(crate) fn attend<B: Kernels>(
     query: Tensor<B, 4>,
     key: Tensor<B, 4>,
     value: Tensor<B, 4>,
     mask: &AttentionMask<B>,
 ) -> Tensor<B, 4> {
-    let [rows, heads, tokens, width] = query.dims();
-    let [_, groups, keys, _] = key.dims();
+    match mask {
+        AttentionMask::Reaches(reaches) => match anllm_kernels::attend(query, key, value, reaches) {
+            Ok(heads) => heads,
+            // The decoder cut both out of the same tokens.
+            Err(misfit) => unreachable!("{misfit}"),
+        },
+        AttentionMask::Bias(bias) => attend_biased(query, key, value, bias.clone()),
+    }
+}
+
+/// The same with a bias on every score, `[B | 1, 1, T, S]`, written out.
+fn attend_biased<B: Kernels>(
+    query: Tensor<B, 4>,
+    key: Tensor<B, 4>,
+    value: Tensor<B, 4>,
+    bias: Tensor<B, 4>,
+) -> Tensor<B, 4> {
+    let [rows, tokens, heads, width] = query.dims();
+    let [_, keys, groups, _] = key.dims();
     // The queries that share a key head become rows of one matrix, so that keys are never repeated.
-    let folded = heads / groups * tokens;
-    let query = query.mul_scalar((width as f64).powf(-0.5)).reshape([rows, groups, folded, width]);
-    let scores = query.matmul(key.transpose());
+    let folded = [rows, groups, heads / groups * tokens];
+    let query = query.mul_scalar((width as f64).powf(-0.5)).swap_dims(1, 2);
+    let query = query.reshape([folded[0], folded[1], folded[2], width]);
+    let scores = query.matmul(key.swap_dims(1, 2).transpose());
     let dtype = scores.dtype();
-    let scores = match mask {
-        AttentionMask::All => scores,
-        _ => mask.apply(scores.reshape([rows, heads, tokens, keys])).reshape([rows, groups, folded, keys]),
-    };
+    let scores = scores.reshape([rows, heads, tokens, keys]) + bias;
     let shares = softmax(scores.cast(FloatDType::F32), 3).cast(FloatDType::from(dtype));
-    shares.matmul(value).reshape([rows, heads, tokens, width])
+    let shares = shares.reshape([folded[0], folded[1], folded[2], keys]);
+    shares.matmul(value.swap_dims(1, 2)).reshape([rows, heads, tokens, width]).swap_dims(1, 2)
 }

@@ -1,6 +1,7 @@
 //! Rows of tokens on the device, with everything the blocks share: ids, rotary tables and mask, each made once.
 
-use anllm_core::{CachePolicy, DenseMask, Place, visible};
+use anllm_core::{CachePolicy, Place, visible};
+use anllm_kernels::{Kernels, Reaches};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -39,10 +40,10 @@ pub struct Batch<B: Backend> {
     pub mask: AttentionMask<B>,
 }
 
-impl<B: Backend> Batch<B> {
+impl<B: Kernels> Batch<B> {
     /// Prepares `rows`, which must all have the same length, for `decoder`.
     ///
-    /// The mask is written out, `T × T` for each row.
+    /// A closing mask is written out, `T × T` for each row.
     pub fn new(decoder: &Decoder<B>, rows: &[Row<'_>], sight: Sight<'_>) -> Self {
         let device = decoder.device();
         let positions: Vec<usize> = rows.iter().flat_map(|row| row.places).map(|p| p.position).collect();
@@ -51,7 +52,9 @@ impl<B: Backend> Batch<B> {
             rows: rows.len(),
             rotary: decoder.rotary(&positions, rows.len(), &device),
             mask: match sight {
-                Sight::Policy(policy) => hidden(rows, policy, &device),
+                Sight::Policy(policy) => AttentionMask::Reaches(Reaches::new(
+                    rows.iter().map(|r| policy.reach(r.places, r.places)).collect(),
+                )),
                 Sight::Closing(weight) => closing(rows, weight, decoder, &device),
             },
         }
@@ -59,19 +62,7 @@ impl<B: Backend> Batch<B> {
 }
 
 /// `[B, 1, T, T]`.
-fn hidden<B: Backend>(rows: &[Row<'_>], policy: &dyn CachePolicy, device: &B::Device) -> AttentionMask<B> {
-    let masks: Vec<DenseMask> = rows.iter().map(|row| DenseMask::under(policy, row.places, row.places)).collect();
-    match masks.iter().all(DenseMask::all) {
-        true => AttentionMask::All,
-        false => {
-            let masks = masks.iter().map(|mask| mask.hidden::<B>(device).unsqueeze::<3>());
-            AttentionMask::Hidden(Tensor::stack(masks.collect(), 0))
-        }
-    }
-}
-
-/// `[B, 1, T, T]`.
-fn closing<B: Backend>(rows: &[Row<'_>], weight: f64, decoder: &Decoder<B>, device: &B::Device) -> AttentionMask<B> {
+fn closing<B: Kernels>(rows: &[Row<'_>], weight: f64, decoder: &Decoder<B>, device: &B::Device) -> AttentionMask<B> {
     let dtype = decoder.dtype();
     let shut = lowest(dtype);
     let fading = (weight.max(0.0).ln() as f32).max(shut);

@@ -1,5 +1,6 @@
 //! One block: attention and MLP, each normalised before and added after.
 
+use anllm_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -24,8 +25,8 @@ pub struct Block<B: Backend> {
     pub mlp: Mlp<B>,
 }
 
-impl<B: Backend> Block<B> {
-    /// Whole rows: `x` is `[B, T, C]`, `mask` `[B | 1, 1, T, T]`.
+impl<B: Kernels> Block<B> {
+    /// Whole rows: `x` is `[B, T, C]`.
     pub fn forward(&self, x: Tensor<B, 3>, rotary: &Rotary<B>, mask: &AttentionMask<B>) -> Tensor<B, 3> {
         let p = self.attention.project(self.attention_norm.forward(x.clone()), rotary);
         self.finish(x, attend(p.query, p.key, p.value, mask))

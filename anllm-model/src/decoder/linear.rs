@@ -1,5 +1,6 @@
 //! `y = x·Wᵀ + b`, with the weight kept as checkpoints store it.
 
+use anllm_kernels::{Kernels, linear};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -17,7 +18,7 @@ pub struct Linear<B: Backend> {
     pub adapter: Option<Adapter<B>>,
 }
 
-impl<B: Backend> Linear<B> {
+impl<B: Kernels> Linear<B> {
     /// From tensors as the checkpoint has them: weight `[out, in]`, bias `[out]`.
     pub fn new(weight: Tensor<B, 2>, bias: Option<Tensor<B, 1>>) -> Self {
         Self { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor), adapter: None }
@@ -31,7 +32,7 @@ impl<B: Backend> Linear<B> {
         // One matrix product over all rows: two dimensions take the fastest path of every backend.
         let x = x.reshape([rows * tokens, width]);
         let added = self.adapter.as_ref().map(|adapter| adapter.forward(x.clone()));
-        let y = x.matmul(weight.transpose());
+        let y = linear(x, weight);
         let y = match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,

@@ -1,8 +1,8 @@
 //! The gated MLP: `down(silu(gate(x)) · up(x))`.
 
+use anllm_kernels::{Kernels, swiglu};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
 use burn::tensor::backend::Backend;
 
 use super::linear::Linear;
@@ -18,10 +18,12 @@ pub struct Mlp<B: Backend> {
     pub down: Linear<B>,
 }
 
-impl<B: Backend> Mlp<B> {
+impl<B: Kernels> Mlp<B> {
     /// `[B, T, C]` to the same shape.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let gate = silu(self.gate.forward(x.clone()));
-        self.down.forward(gate * self.up.forward(x))
+        let (gate, up) = (self.gate.forward(x.clone()), self.up.forward(x));
+        let [rows, tokens, width] = gate.dims();
+        let flat = [rows * tokens, width];
+        self.down.forward(swiglu(gate.reshape(flat), up.reshape(flat)).reshape([rows, tokens, width]))
     }
 }

@@ -16,7 +16,8 @@ mod norm;
 mod rotary;
 
 pub use adapter::Adapter;
-pub use attention::{Attention, attend};
+pub use attention::Attention;
+pub(crate) use attention::attend;
 pub use batch::{Batch, Row, Sight};
 pub use block::Block;
 pub use linear::Linear;

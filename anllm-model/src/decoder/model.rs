@@ -1,6 +1,7 @@
 //! The whole decoder: embedding, blocks, last norm, head.
 
 use anllm_core::{CachePolicy, Place};
+use anllm_kernels::Kernels;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
@@ -29,7 +30,7 @@ pub struct Decoder<B: Backend> {
     pub amplitude: f64,
 }
 
-impl<B: Backend> Decoder<B> {
+impl<B: Kernels> Decoder<B> {
     /// The device the weights are on.
     pub fn device(&self) -> B::Device {
         self.embedding.val().device()
@@ -140,7 +141,7 @@ impl<B: Backend> Decoder<B> {
 }
 
 /// Token ids as a tensor.
-pub(super) fn on_device<B: Backend>(ids: impl Iterator<Item = u32>, device: &B::Device) -> Tensor<B, 1, Int> {
+pub(super) fn on_device<B: Kernels>(ids: impl Iterator<Item = u32>, device: &B::Device) -> Tensor<B, 1, Int> {
     let ids: Vec<i32> = ids.map(|id| id as i32).collect();
     let count = ids.len();
     Tensor::from_data(TensorData::new(ids, [count]), device)

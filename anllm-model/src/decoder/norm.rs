@@ -1,8 +1,9 @@
 //! Root-mean-square normalisation: `y = x / √(mean(x²) + ε) · w`, computed in 32 bits whatever the weights' width.
 
+use anllm_kernels::{Kernels, rms_norm};
 use burn::module::{Module, Param};
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{FloatDType, Tensor};
 
 /// RMS norm over the last dimension.
 #[derive(Module, Debug)]
@@ -13,7 +14,7 @@ pub struct RmsNorm<B: Backend> {
     pub eps: f64,
 }
 
-impl<B: Backend> RmsNorm<B> {
+impl<B: Kernels> RmsNorm<B> {
     /// From the checkpoint's weight, `[width]`.
     pub fn new(weight: Tensor<B, 1>, eps: f64) -> Self {
         Self { weight: Param::from_tensor(weight), eps }
@@ -21,9 +22,6 @@ impl<B: Backend> RmsNorm<B> {
 
     /// `[…, width]` to the same shape.
     pub fn forward<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
-        let dtype: FloatDType = x.dtype().into();
-        let x = x.cast(FloatDType::F32);
-        let root = (x.clone() * x.clone()).mean_dim(N - 1).add_scalar(self.eps).sqrt();
-        x.div(root).cast(dtype) * self.weight.val().unsqueeze()
+        rms_norm(x, self.weight.val(), self.eps)
     }
 }

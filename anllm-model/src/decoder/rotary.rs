@@ -2,19 +2,20 @@
 //! so that their products depend on distance alone. Positions are the original ones of the document, always: entries
 //! that a cache keeps are never renumbered.
 
+use anllm_kernels::{Kernels, rotate};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
 /// Cosines and sines for one set of tokens, shared by all layers.
 #[derive(Debug, Clone)]
 pub struct Rotary<B: Backend> {
-    /// `[B | 1, 1, T, D/2]`.
-    cos: Tensor<B, 4>,
-    /// `[B | 1, 1, T, D/2]`.
-    sin: Tensor<B, 4>,
+    /// `[B, T, D/2]`.
+    cos: Tensor<B, 3>,
+    /// `[B, T, D/2]`.
+    sin: Tensor<B, 3>,
 }
 
-impl<B: Backend> Rotary<B> {
+impl<B: Kernels> Rotary<B> {
     /// Tables for `rows` rows of tokens, `positions` listing row after row.
     ///
     /// `frequencies` are radians per position, `D/2` of them; `amplitude` scales both tables (1 but for yarn).
@@ -34,19 +35,14 @@ impl<B: Backend> Rotary<B> {
                 .iter()
                 .flat_map(|p| frequencies.iter().map(move |w| (amplitude * f(angle(p, w))) as f32))
                 .collect();
-            let data = TensorData::new(values, [rows, 1, tokens, frequencies.len()]);
+            let data = TensorData::new(values, [rows, tokens, frequencies.len()]);
             Tensor::from_data(data, (device, dtype))
         };
         Self { cos: table(f64::cos), sin: table(f64::sin) }
     }
 
-    /// Turns queries or keys, `[B, H, T, D]`.
+    /// Turns queries or keys, `[B, T, H, D]`.
     pub fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let half = x.dims()[3] / 2;
-        let first = x.clone().narrow(3, 0, half);
-        let second = x.narrow(3, half, half);
-        let turned_first = first.clone() * self.cos.clone() - second.clone() * self.sin.clone();
-        let turned_second = second * self.cos.clone() + first * self.sin.clone();
-        Tensor::cat(vec![turned_first, turned_second], 3)
+        rotate(x, self.cos.clone(), self.sin.clone())
     }
 }

@@ -1,10 +1,10 @@
 //! Forward and backward through the decoder, a block at a time.
 
+use anllm_kernels::{Kernels, TrainableKernels};
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Sight};
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::gradients::Gradients;
 use super::loss::{Distillation, Head, LossOptions, Losses, cross_entropy, surprise};
@@ -36,18 +36,18 @@ pub struct PassOptions<'a> {
 
 /// A decoder's passes over prepared rows.
 #[derive(Debug)]
-pub struct Pass<'a, A: AutodiffBackend> {
+pub struct Pass<'a, A: TrainableKernels> {
     /// The weights.
     pub decoder: &'a Decoder<A>,
 }
 
 /// One block's input, and its output with the graph between them where that is kept.
-struct Stage<A: AutodiffBackend> {
+struct Stage<A: TrainableKernels> {
     input: Tensor<A, 3>,
     output: Option<Tensor<A, 3>>,
 }
 
-impl<A: AutodiffBackend> Pass<'_, A> {
+impl<A: TrainableKernels> Pass<'_, A> {
     /// The loss of `rows`; gradients are added to `gradients`.
     pub fn backward(
         &self,
@@ -113,14 +113,14 @@ impl<A: AutodiffBackend> Pass<'_, A> {
 }
 
 /// Cross-entropy of every question, without gradients.
-pub(crate) fn evaluate<B: Backend>(decoder: &Decoder<B>, rows: &Prepared, sight: Sight<'_>, bytes: usize) -> Vec<f32> {
+pub(crate) fn evaluate<B: Kernels>(decoder: &Decoder<B>, rows: &Prepared, sight: Sight<'_>, bytes: usize) -> Vec<f32> {
     let hidden = decoder.forward_batch(&rows.batch(decoder, sight));
     let [number, tokens, width] = hidden.dims();
     surprise(hidden.reshape([number * tokens, width]), &decoder.output_weight().val(), rows.questions(), bytes)
 }
 
 /// Carries the gradient of `output` back to `input`; what the parameters of `module` get is collected.
-fn pull<A: AutodiffBackend, M: AutodiffModule<A>>(
+fn pull<A: TrainableKernels, M: AutodiffModule<A>>(
     module: &M,
     input: &Tensor<A, 3>,
     output: Tensor<A, 3>,
@@ -133,14 +133,14 @@ fn pull<A: AutodiffBackend, M: AutodiffModule<A>>(
     input.grad_remove(&mut found).unwrap_or_else(|| input.clone().inner().zeros_like())
 }
 
-fn head<A: AutodiffBackend>(decoder: &Decoder<A>) -> Head<A::InnerBackend> {
+fn head<A: TrainableKernels>(decoder: &Decoder<A>) -> Head<A::InnerBackend> {
     let parameter = decoder.output_weight();
     let weight = parameter.val();
     Head { parameter: weight.is_require_grad().then_some(parameter.id), weight: weight.inner() }
 }
 
 /// The teacher sees everything: full attention over each document.
-fn distillation<B: Backend>(teacher: &Decoder<B>, rows: &Prepared, weight: f64) -> Distillation<B> {
+fn distillation<B: Kernels>(teacher: &Decoder<B>, rows: &Prepared, weight: f64) -> Distillation<B> {
     let hidden = teacher.forward_batch(&rows.batch(teacher, Sight::Policy(&anllm_core::FullPolicy)));
     let [number, tokens, width] = hidden.dims();
     Distillation { hidden: hidden.reshape([number * tokens, width]), head: teacher.output_weight().val(), weight }

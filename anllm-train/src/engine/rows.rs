@@ -1,9 +1,9 @@
 //! Rows of tokens, and how they become a padded batch.
 
 use anllm_core::{Place, SegmentTracker, Segments};
+use anllm_kernels::Kernels;
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Row, Sight};
-use burn::tensor::backend::Backend;
 
 /// One row of training text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Prepared {
     }
 
     /// Puts the rows on the decoder's device.
-    pub(crate) fn batch<B: Backend>(&self, decoder: &Decoder<B>, sight: Sight<'_>) -> Batch<B> {
+    pub(crate) fn batch<B: Kernels>(&self, decoder: &Decoder<B>, sight: Sight<'_>) -> Batch<B> {
         let rows: Vec<Row<'_>> = self.ids.iter().zip(&self.places).map(|(ids, places)| Row { ids, places }).collect();
         Batch::new(decoder, &rows, sight)
     }

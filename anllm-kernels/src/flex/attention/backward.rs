@@ -183,9 +183,8 @@ impl WithSimd for Span<'_> {
                 for start in (0..tokens).step_by(lanes) {
                     let count = lanes.min(tokens - start);
                     let token = |lane: usize| (row, first + start + lane, head);
-                    let log_sum = |lane: usize| {
-                        inputs.log_sum[(row * all_tokens + first + start + lane) * heads + head]
-                    };
+                    let log_sum =
+                        |lane: usize| inputs.log_sum[(row * all_tokens + first + start + lane) * heads + head];
                     tile.fill(simd, inputs, sizes.scale(), unscale, count, token, log_sum);
                     for (number, part) in parts.iter().enumerate() {
                         let place = group * held(part)..(group + 1) * held(part);

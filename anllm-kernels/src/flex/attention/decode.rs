@@ -32,7 +32,18 @@ pub(super) fn forward(
         let (row, group) = (number / groups, number % groups);
         let reach = reaches.row(row);
         for look in &reach.looks()[..1] {
-            let heads = Heads { sizes, query, key, value, reach, look, row, group, output: &mut *output, log_sum: &mut *log_sum };
+            let heads = Heads {
+                sizes,
+                query,
+                key,
+                value,
+                reach,
+                look,
+                row,
+                group,
+                output: &mut *output,
+                log_sum: &mut *log_sum,
+            };
             Arch::new().dispatch(heads);
         }
     });

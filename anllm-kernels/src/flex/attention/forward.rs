@@ -46,10 +46,7 @@ pub(super) fn forward(
         })
         .collect();
     spans.into_par_iter().for_each(|span| Arch::new().dispatch(span));
-    Attended {
-        output: filled(output, [rows, tokens, heads, width]),
-        log_sum: filled(log_sum, [rows, tokens, heads]),
-    }
+    Attended { output: filled(output, [rows, tokens, heads, width]), log_sum: filled(log_sum, [rows, tokens, heads]) }
 }
 
 struct Span<'a> {

@@ -49,7 +49,12 @@ impl Sizes {
 }
 
 /// `query` `[B, T, H, D]` over `key` and `value` `[B, S, K, D]`.
-pub(super) fn forward(key_query: FlexTensor, key: FlexTensor, value: FlexTensor, reaches: &Reaches<Flex>) -> Attended<Flex> {
+pub(super) fn forward(
+    key_query: FlexTensor,
+    key: FlexTensor,
+    value: FlexTensor,
+    reaches: &Reaches<Flex>,
+) -> Attended<Flex> {
     let sizes = Sizes::of(&key_query, &key);
     let (query, key, value) = (laid_out(key_query), laid_out(key), laid_out(value));
     match sizes.tokens {
