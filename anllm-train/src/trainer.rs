@@ -31,6 +31,8 @@ pub struct Trainer<A: AutodiffBackend> {
     optimizer: Optimizer<A::InnerBackend>,
     order: Order,
     progress: Progress,
+    /// The token whose rows learn beside adapters.
+    row: Option<u32>,
 }
 
 impl<A: AutodiffBackend> std::fmt::Debug for Trainer<A> {
@@ -64,7 +66,8 @@ impl<A: AutodiffBackend> Trainer<A> {
             None => decoder,
         };
         order.skip(progress.step * config.train.rows_per_step);
-        Ok(Self { config, start, data, decoder: Some(decoder), optimizer, order, progress })
+        let row = start.learned_row(&config);
+        Ok(Self { config, start, data, decoder: Some(decoder), optimizer, order, progress, row })
     }
 
     /// The rows.
@@ -127,6 +130,7 @@ impl<A: AutodiffBackend> Trainer<A> {
                 recompute: if train.gradient_checkpointing { Recompute::Blocks } else { Recompute::Never },
                 loss: LossOptions { scale: 1.0 / asked as f64, chunk_bytes: train.logits_mb << 20 },
                 seed: self.config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ ((number as u64) << 8) ^ rows,
+                row: self.row,
             };
             let teacher = teacher.as_ref().map(|teacher| (teacher, train.distill));
             let losses = Pass { decoder }.backward(part, teacher, options, &mut gradients);
@@ -148,7 +152,7 @@ impl<A: AutodiffBackend> Trainer<A> {
         let rate = self.config.optimizer.learning_rate * self.config.schedule.share(number, train.steps);
         drop(teacher);
         if let Some(decoder) = self.decoder.take() {
-            self.decoder = Some(self.optimizer.step(decoder, gradients, factor, rate));
+            self.decoder = Some(self.optimizer.step(decoder, gradients, factor, rate, self.row));
         }
 
         let tokens: usize = rows.iter().map(|row| row.ids.len()).sum();
@@ -196,7 +200,7 @@ impl<A: AutodiffBackend> Trainer<A> {
     /// # Errors
     /// When writing fails; earlier checkpoints are then as they were.
     pub fn save(&self) -> Result<PathBuf, TrainError> {
-        Saved::write(&self.config, &self.start.checkpoint, self.decoder()?, &self.optimizer, &self.progress)
+        Saved::write(&self.config, &self.start, self.decoder()?, &self.optimizer, &self.progress)
     }
 
     /// Goes on to the last step, or until `stop` is set: then the step that runs is finished and saved.
@@ -251,7 +255,7 @@ impl<A: AutodiffBackend> Trainer<A> {
     /// Writes the model as a Hugging Face folder.
     fn finish(&self, name: &str) -> Result<PathBuf, TrainError> {
         let folder = self.config.save.output.join(name);
-        Saved::finish(&self.config, &self.start.checkpoint, self.decoder()?, &folder)?;
+        Saved::finish(&self.config, &self.start, self.decoder()?, &folder)?;
         Ok(folder)
     }
 }

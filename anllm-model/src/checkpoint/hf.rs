@@ -44,6 +44,19 @@ impl HfWeights {
         Ok(weights)
     }
 
+    /// The tensors of one safetensors file.
+    pub(crate) fn file(path: &Path) -> Result<Self, CheckpointError> {
+        let mut weights =
+            Self { folder: path.to_owned(), shards: Vec::new(), tensors: Vec::new(), shard_of: HashMap::new() };
+        weights.add_shard(path, None)?;
+        Ok(weights)
+    }
+
+    /// What the first file says under `key` beside its tensors.
+    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
+        self.shards.first()?.header.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
     fn add_shard(&mut self, path: &Path, listed: Option<&[String]>) -> Result<(), CheckpointError> {
         let shard = Shard::open(path)?;
         let number = self.shards.len();

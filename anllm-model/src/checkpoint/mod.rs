@@ -8,12 +8,14 @@ mod hf;
 mod keys;
 mod load;
 mod mapped;
+mod merge;
 mod open;
 mod scratch;
 mod source;
 mod trained;
 
 pub mod gguf;
+pub mod peft;
 
 use std::path::Path;
 

@@ -171,12 +171,15 @@ pub struct LoraSection {
     pub dropout: f64,
     /// Which layers, by the last part of their names.
     pub targets: Vec<String>,
+    /// Under the rule `ac`, trains the row of `<AC>` too: in the embedding, and in the output matrix where that is
+    /// another. All other rows stay as they are.
+    pub train_ac: bool,
 }
 
 impl Default for LoraSection {
     fn default() -> Self {
         let targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-        Self { rank: 16, alpha: 32.0, dropout: 0.0, targets: targets.map(str::to_owned).to_vec() }
+        Self { rank: 16, alpha: 32.0, dropout: 0.0, targets: targets.map(str::to_owned).to_vec(), train_ac: true }
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::gradients::Gradients;
-use super::loss::{Distillation, Head, LossOptions, Losses, cross_entropy, surprise};
+use super::loss::{Distillation, Head, Learns, LossOptions, Losses, cross_entropy, surprise};
 use super::rows::Prepared;
 
 /// What happens to a block's intermediate results between forward and backward.
@@ -32,6 +32,8 @@ pub struct PassOptions<'a> {
     pub loss: LossOptions,
     /// Where the random choices of this pass start (dropout).
     pub seed: u64,
+    /// A token whose rows of the embedding and the output matrix learn where these are frozen.
+    pub row: Option<u32>,
 }
 
 /// A decoder's passes over prepared rows.
@@ -73,7 +75,7 @@ impl<A: AutodiffBackend> Pass<'_, A> {
         let hidden = decoder.norm.forward(last.clone());
         let [number, tokens, width] = hidden.dims();
         let flat = hidden.clone().inner().reshape([number * tokens, width]);
-        let head = head(decoder);
+        let head = head(decoder, options.row);
         let (losses, slope) =
             cross_entropy(flat, &head, rows.questions(), distillation.as_ref(), options.loss, gradients);
         let slope = slope.reshape([number, tokens, width]);
@@ -93,6 +95,8 @@ impl<A: AutodiffBackend> Pass<'_, A> {
             if let Some(gradient) = decoder.embedding.val().grad_remove(&mut found) {
                 gradients.add(decoder.embedding.id, gradient);
             }
+        } else if let Some(token) = options.row {
+            gradients.add(decoder.embedding.id, rows.of_token(token, slope));
         }
         losses
     }
@@ -133,10 +137,15 @@ fn pull<A: AutodiffBackend, M: AutodiffModule<A>>(
     input.grad_remove(&mut found).unwrap_or_else(|| input.clone().inner().zeros_like())
 }
 
-fn head<A: AutodiffBackend>(decoder: &Decoder<A>) -> Head<A::InnerBackend> {
+fn head<A: AutodiffBackend>(decoder: &Decoder<A>, row: Option<u32>) -> Head<A::InnerBackend> {
     let parameter = decoder.output_weight();
     let weight = parameter.val();
-    Head { parameter: weight.is_require_grad().then_some(parameter.id), weight: weight.inner() }
+    let learns = match (weight.is_require_grad(), row) {
+        (true, _) => Learns::All,
+        (false, Some(token)) => Learns::Row(token),
+        (false, None) => Learns::Nothing,
+    };
+    Head { parameter: parameter.id, learns, weight: weight.inner() }
 }
 
 /// The teacher sees everything: full attention over each document.
