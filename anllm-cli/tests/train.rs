@@ -99,6 +99,70 @@ fn goes_on_where_it_was_stopped() {
 }
 
 #[test]
+fn samples_and_memory_are_logged_and_change_nothing_of_the_training() {
+    let (plain, sampled) = (folder(), folder());
+    // Dropout draws from the backend's random state, which samples must leave alone.
+    let lora = ["--set", "lora.rank=2", "--set", "lora.dropout=0.2"];
+    train(plain.path(), &lora).assert().success();
+    let sampling = [
+        "--set",
+        "log.sample_every=2",
+        "--set",
+        "log.sample_prompts=[\"The dog\", \"It was late!\"]",
+        "--set",
+        "log.sample_tokens=6",
+        "--set",
+        "log.sample_temperature=0.8",
+    ];
+    let options = [&lora[..], &sampling].concat();
+    let output = train(sampled.path(), &options).assert().success().get_output().clone();
+    let shown = String::from_utf8(output.stderr).unwrap();
+    assert!(shown.contains("step 2: \"The dog\" → "), "{shown}");
+
+    let lines = |folder: &Path| -> Vec<serde_json::Value> {
+        let log = fs::read_to_string(folder.join("run/log.jsonl")).unwrap();
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let losses = |lines: &[serde_json::Value]| -> Vec<String> {
+        lines.iter().filter(|line| line.get("sample").is_none()).map(|line| line["loss"].to_string()).collect()
+    };
+    let (without, with) = (lines(plain.path()), lines(sampled.path()));
+    assert_eq!(losses(&without), losses(&with));
+    let weights = |folder: &Path| fs::read(folder.join("run/final/model.safetensors")).unwrap();
+    assert!(weights(plain.path()) == weights(sampled.path()), "the finished models differ");
+
+    let samples: Vec<_> = with.iter().filter(|line| line.get("sample").is_some()).cloned().collect();
+    let steps: Vec<_> = samples.iter().map(|line| line["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [2, 2, 4, 4, 6, 6]);
+    assert_eq!(samples[1]["sample"]["prompt"], "It was late!");
+    assert!(samples.iter().all(|line| line["sample"]["text"].is_string()));
+    if cfg!(target_os = "linux") {
+        let (now, peak) = (&without[5]["memory_bytes"], &without[5]["peak_memory_bytes"]);
+        assert!(now.as_u64().unwrap() > 1 << 20 && peak.as_u64() >= now.as_u64(), "{now} of {peak}");
+    }
+
+    // The same draws again, from a run that was stopped between.
+    let parts = folder();
+    let stop_early = [&options[..], &["--set", "train.steps=4"]].concat();
+    train(parts.path(), &stop_early).assert().success();
+    train(parts.path(), &[&options[..], &["--resume", "auto"]].concat()).assert().success();
+    let again: Vec<_> = lines(parts.path()).into_iter().filter(|line| line.get("sample").is_some()).collect();
+    assert_eq!(again, samples);
+}
+
+#[test]
+fn the_length_of_a_run_is_saved_in_steps() {
+    let folder = folder();
+    let result = object(&mut train(folder.path(), &["--set", "train.steps=0", "--set", "train.tokens=200"]));
+    let run: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("run/run.json")).unwrap()).unwrap();
+    assert_eq!(result["step"], 3, "of 96 tokens");
+    assert_eq!((&run["config"]["train"]["steps"], &run["length"]["tokens"]), (&3.into(), &200.into()));
+    let twice = ["--set", "save.output=other", "--set", "train.epochs=1"];
+    refused(&mut train(folder.path(), &twice), &["train.steps = 6, train.epochs = 1", "keep one"]);
+}
+
+#[test]
 fn a_dry_run_tells_and_writes_no_run() {
     let folder = folder();
     let output = train(folder.path(), &["--dry-run"]).assert().success().get_output().clone();

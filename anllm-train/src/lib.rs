@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod length;
 mod lora;
 mod report;
 mod saved;
@@ -23,6 +24,7 @@ pub mod engine;
 pub mod logs;
 
 pub use error::TrainError;
+pub use length::resolved;
 pub use lora::adapter_parameters;
 pub use report::{Observer, Outcome, StepReport};
 pub use saved::Saved;
