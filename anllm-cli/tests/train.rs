@@ -150,6 +150,36 @@ fn samples_and_memory_are_logged_and_change_nothing_of_the_training() {
     assert_eq!(again, samples);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn gradient_checkpointing_takes_less_memory_as_a_dry_run_tells_and_learns_the_same() {
+    let folder = folder();
+    let run = |checkpointing: &str| {
+        let settings = [
+            "train.steps=2",
+            "model.scratch.num_hidden_layers=12",
+            "model.scratch.intermediate_size=1024",
+            "train.rows_per_step=16",
+            "train.rows_at_once=16",
+            &format!("save.output=run-{checkpointing}"),
+            &format!("train.gradient_checkpointing={checkpointing}"),
+        ];
+        let options: Vec<&str> = settings.iter().flat_map(|set| ["--set", set]).collect();
+        let told = object(train(folder.path(), &options).arg("--dry-run"))["memory_bytes"].as_f64().unwrap();
+        train(folder.path(), &options).assert().success();
+        let log = fs::read_to_string(folder.path().join(format!("run-{checkpointing}/log.jsonl"))).unwrap();
+        let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        let peak = last["peak_memory_bytes"].as_f64().unwrap();
+        // The program itself is not part of the estimate.
+        let took = peak - 25e6;
+        assert!(told > 0.6 * took && told < 1.7 * took, "told {told}, took {took}");
+        (last["loss"].to_string(), peak)
+    };
+    let ((loss, most), (same_loss, less)) = (run("false"), run("true"));
+    assert_eq!(loss, same_loss);
+    assert!(less + 100e6 < most, "{less} bytes against {most}");
+}
+
 #[test]
 fn the_length_of_a_run_is_saved_in_steps() {
     let folder = folder();
@@ -167,7 +197,9 @@ fn a_dry_run_tells_and_writes_no_run() {
     let folder = folder();
     let output = train(folder.path(), &["--dry-run"]).assert().success().get_output().clone();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("[.]") && text.contains("[!]") && text.contains("2 rows, 96 tokens"), "{text}");
+    assert!(text.contains("⟨.⟩│") && text.contains("⟨!⟩│") && text.contains("2 rows, 96 tokens"), "{text}");
+    assert!(text.contains("row 2 of the first step") && text.contains("6 steps"), "{text}");
+    assert!(text.contains("memory            about ") && text.contains("activations"), "{text}");
     assert!(
         text.contains("moon — a thin") && !text.contains('\u{fffd}'),
         "characters of several tokens are whole: {text}"

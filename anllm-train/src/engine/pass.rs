@@ -2,7 +2,7 @@
 
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Sight};
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
@@ -43,10 +43,12 @@ pub struct Pass<'a, A: AutodiffBackend> {
     pub decoder: &'a Decoder<A>,
 }
 
-/// One block's input, and its output with the graph between them where that is kept.
-struct Stage<A: AutodiffBackend> {
-    input: Tensor<A, 3>,
-    output: Option<Tensor<A, 3>>,
+/// What is kept of one block.
+enum Stage<A: AutodiffBackend> {
+    /// Its input and its output, with the graph between them.
+    Graph { input: Tensor<A, 3>, output: Tensor<A, 3> },
+    /// Its input.
+    Input(Tensor<A::InnerBackend, 3>),
 }
 
 impl<A: AutodiffBackend> Pass<'_, A> {
@@ -66,9 +68,18 @@ impl<A: AutodiffBackend> Pass<'_, A> {
         let mut x = embedded.clone().inner();
         let mut stages = Vec::with_capacity(decoder.blocks.len());
         for layer in 0..decoder.blocks.len() {
-            let (input, output) = self.block(layer, x, &batch, options.seed);
-            x = output.clone().inner();
-            stages.push(Stage { input, output: (options.recompute == Recompute::Never).then_some(output) });
+            x = match options.recompute {
+                Recompute::Never => {
+                    let (input, output) = self.block(layer, x, &batch, options.seed);
+                    let x = output.clone().inner();
+                    stages.push(Stage::Graph { input, output });
+                    x
+                }
+                Recompute::Blocks => {
+                    stages.push(Stage::Input(x.clone()));
+                    self.without_graph(layer, x, &batch, options.seed)
+                }
+            };
         }
 
         let last = Tensor::<A, 3>::from_inner(x).require_grad();
@@ -83,9 +94,9 @@ impl<A: AutodiffBackend> Pass<'_, A> {
 
         while let Some(stage) = stages.pop() {
             let layer = stages.len();
-            let (input, output) = match stage.output {
-                Some(output) => (stage.input, output),
-                None => self.block(layer, stage.input.inner(), &batch, options.seed),
+            let (input, output) = match stage {
+                Stage::Graph { input, output } => (input, output),
+                Stage::Input(x) => self.block(layer, x, &batch, options.seed),
             };
             slope = pull(&decoder.blocks[layer], &input, output, slope, gradients);
         }
@@ -99,6 +110,20 @@ impl<A: AutodiffBackend> Pass<'_, A> {
             gradients.add(decoder.embedding.id, rows.of_token(token, slope));
         }
         losses
+    }
+
+    /// A block's output alone. Autodiff would hold a graph until the next backward pass, even where nobody has its end,
+    /// so that none is made: nothing is asked for its gradient. It stays the backend of training, for dropout.
+    fn without_graph(
+        &self,
+        layer: usize,
+        x: Tensor<A::InnerBackend, 3>,
+        batch: &Batch<A>,
+        seed: u64,
+    ) -> Tensor<A::InnerBackend, 3> {
+        A::seed(&x.device(), seed.wrapping_add((layer as u64) << 32));
+        let block = self.decoder.blocks[layer].clone().no_grad();
+        block.forward(Tensor::from_inner(x), &batch.rotary, &batch.mask).inner()
     }
 
     /// A block's input, ready to receive a gradient, and its output. The random choices are the same each time.
