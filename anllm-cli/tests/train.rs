@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
-use common::{anllm, object};
+use common::{anllm, object, plain};
 
 const CONFIG: &str = r#"
 seed = 2
@@ -205,6 +205,47 @@ fn a_dry_run_tells_and_writes_no_run() {
         "characters of several tokens are whole: {text}"
     );
     assert!(!folder.path().join("run/checkpoints").exists());
+}
+
+/// A run that goes on where no file can grow beyond so many blocks of 512 bytes, as on a disk that is nearly full.
+#[cfg(unix)]
+fn on_a_full_disk(folder: &Path, blocks: usize) -> Command {
+    let program = plain();
+    let mut shell = std::process::Command::new("sh");
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    // Without the signal, the write fails with an error, as it does on a full disk.
+    let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    shell.current_dir(folder).args(["-c", &limit]).arg(program.get_program());
+    shell.args(["train", "--config", "run.toml", "--device", "cpu", "--resume", "auto"]);
+    Command::from_std(shell)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_checkpoint_before_it() {
+    let (folder, whole) = (folder(), folder());
+    train(whole.path(), &[]).assert().success();
+    train(folder.path(), &["--set", "train.steps=2"]).assert().success();
+    let checkpoints = folder.path().join("run/checkpoints");
+    let names = || {
+        let entries = fs::read_dir(&checkpoints).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    // Room for neither weights nor moments; then for the weights.
+    for (blocks, file) in [(100, "model.safetensors"), (500, "moments.safetensors")] {
+        let parts = [&*format!("step-000004.writing/{file}"), "cannot write", "File too large", "hint: "];
+        refused(&mut on_a_full_disk(folder.path(), blocks), &parts);
+        assert_eq!(names(), ["step-000002"], "whole, and nothing half-written beside it");
+    }
+    // With room again, the run goes on as if nothing had happened.
+    train(folder.path(), &["--resume", "auto"]).assert().success();
+    let weights = |folder: &Path| fs::read(folder.join("run/final/model.safetensors")).unwrap();
+    assert!(weights(folder.path()) == weights(whole.path()), "the finished models differ");
 }
 
 #[test]
