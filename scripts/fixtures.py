@@ -20,6 +20,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch: goldens come from the C
 
 import gguf
 import numpy as np
+import peft
 import torch
 import transformers
 from safetensors.numpy import load_file as load_arrays
@@ -323,6 +324,46 @@ def report(name, model, goldens, attempt):
     print(f"{name:18} {parameters:6} parameters, attempt {attempt}, anchors move the logits by up to {gap:.2f}", flush=True)
 
 
+# ---------------------------------------------------------------- low-rank adapters
+
+
+def write_adapters(out, ids, dot, seed):
+    """Adapters that PEFT makes and applies: their files, and the logits of base and adapter together."""
+    rows = {"embed_tokens": [dot, ids[0].item()], "lm_head": [dot, ids[0].item()]}
+    kinds = {
+        # name: (base, settings)
+        "patterns": (
+            "llama-gqa-tied",
+            dict(rank_pattern={"q_proj": 2, "layers.1.mlp.down_proj": 3}, alpha_pattern={"v_proj": 12}),
+        ),
+        "rows-tied": ("llama-gqa-tied", dict(trainable_token_indices=rows["embed_tokens"])),
+        "rows-untied": ("llama-mha-untied", dict(trainable_token_indices=rows, use_rslora=True)),
+        "whole-head": ("llama-mha-untied", dict(modules_to_save=["lm_head"])),
+    }
+    for number, (name, (base, settings)) in enumerate(kinds.items()):
+        torch.manual_seed(seed * 1000 + number)
+        model = AutoModelForCausalLM.from_pretrained(
+            out / "tiny" / base, attn_implementation="eager", dtype=torch.float32
+        )
+        targets = ["q_proj", "v_proj", "down_proj"]
+        lora = peft.LoraConfig(r=4, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM", **settings)
+        model = peft.get_peft_model(model, lora).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(torch.randn_like(parameter) * 0.1)
+            logits = model(ids[None]).logits[0]
+        folder = out / "lora" / name
+        model.save_pretrained(folder)
+        (folder / "README.md").unlink()
+        edit_json(folder / "adapter_config.json", lambda c: c.update(base_model_name_or_path=f"tiny/{base}"))
+        edit_json(folder / "adapter_config.json", lambda c: c.pop("peft_version", None))
+        # PEFT keeps the layers as a set, whose order is another each time.
+        edit_json(folder / "adapter_config.json", lambda c: c.update(target_modules=targets))
+        save_goldens({"input_ids": ids, "logits_causal": logits}, folder)
+        print(f"lora {name:13} on {base}", flush=True)
+
+
 # ---------------------------------------------------------------- GGUF
 
 
@@ -452,6 +493,7 @@ def generate(out, seed):
     ids = torch.tensor(tokenizer.encode(PROMPT).ids)
     dot = tokenizer.token_to_id(".")
     write_tiny(out, tokenizer, ids, dot, seed)
+    write_adapters(out, ids, dot, seed)
     write_gguf(out, tokenizer, ids, dot, seed)
     write_blocks(out, seed)
 
@@ -481,7 +523,7 @@ def difference(expected, found):
 
 
 def generated_files(root):
-    folders = [root / "tiny", root / "gguf"]
+    folders = [root / "tiny", root / "lora", root / "gguf"]
     return {path.relative_to(root) for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
@@ -509,7 +551,7 @@ def replace(kept, seed):
     with tempfile.TemporaryDirectory(dir=kept, prefix=".fixtures-") as fresh:
         fresh = pathlib.Path(fresh)
         generate(fresh, seed)
-        for name in ("tiny", "gguf"):
+        for name in ("tiny", "lora", "gguf"):
             for path in (fresh / name).rglob("*.safetensors"):
                 path.chmod(0o644)
             if (kept / name).exists():

@@ -53,6 +53,37 @@ fn has_keys(value: &Value, expected: &[&str]) {
 // generate
 
 #[test]
+fn anchors_are_put_into_a_prompt_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("ac");
+    on_model("convert --add-ac mean", &fixture(ANY)).arg("--to").arg(&model).assert().success();
+    let read = |prompt: &str, options: &[&str]| {
+        let mut command = on_model("generate -n 1 --ignore-eos", &model);
+        object(command.args(["--prompt", prompt]).args(options))
+    };
+    let plain = read("The tide went out. The boats lay", &[]);
+    let marked = read("The tide went out.<AC> The boats lay", &[]);
+    assert_eq!(marked["prompt_tokens"].as_u64(), plain["prompt_tokens"].as_u64().map(|n| n + 1));
+    for prompt in ["The tide went out. The boats lay", "The tide went out.<AC> The boats lay"] {
+        for splitter in ["sentencex", "unicode"] {
+            let found = read(prompt, &["--add-anchors", "--splitter", splitter]);
+            for key in ["prompt_tokens", "tokens", "kv"] {
+                assert_eq!(found[key], marked[key], "{key} of {prompt}");
+            }
+        }
+    }
+    let error =
+        |command: &mut Command| String::from_utf8(command.assert().code(1).get_output().stderr.clone()).unwrap();
+    let none = error(&mut prompted(&["--add-anchors"]));
+    assert!(none.contains("has no such token") && none.contains("convert --add-ac"), "{none}");
+    let mut other = on_model("generate --prompt A. --add-anchors --anchors ep", &model);
+    let other = error(&mut other);
+    assert!(other.contains("chosen by `ep`") && other.contains("--anchors ac"), "{other}");
+    let mut missing = on_model("generate --prompt A. --add-anchors --splitter punkt:gone.json", &model);
+    assert!(error(&mut missing).contains("gone.json"));
+}
+
+#[test]
 fn a_continuation_goes_to_standard_output_and_its_statistics_to_standard_error() {
     let found = object(&mut prompted(&["-n", "12", "--ignore-eos", "--anchors", "ep"]));
     has_keys(&found, &["text", "prompt_tokens", "tokens", "stop_reason", "seed", "kv", "timing"]);

@@ -69,7 +69,7 @@ proptest! {
     #[test]
     fn inserting_twice_is_inserting_once(text in marked()) {
         for splitter in splitters() {
-            for last in [LastSentence::Marked, LastSentence::Open] {
+            for last in [LastSentence::Marked, LastSentence::Open, LastSentence::Finished] {
                 let inserter = AnchorInserter::new(splitter.clone()).with_last(last);
                 let once = inserter.insert(&text);
                 prop_assert_eq!(inserter.insert(&once), once);

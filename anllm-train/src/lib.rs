@@ -8,6 +8,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod estimate;
+mod length;
 mod lora;
 mod report;
 mod saved;
@@ -23,6 +25,8 @@ pub mod engine;
 pub mod logs;
 
 pub use error::TrainError;
+pub use estimate::MemoryEstimate;
+pub use length::resolved;
 pub use lora::adapter_parameters;
 pub use report::{Observer, Outcome, StepReport};
 pub use saved::Saved;

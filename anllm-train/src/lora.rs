@@ -5,7 +5,8 @@ use anllm_kernels::{Kernels, TrainableKernels};
 use std::fs;
 use std::path::Path;
 
-use anllm_model::checkpoint::{MappedFile, TensorSource, TrainedWeights, expected_tensors};
+use anllm_model::checkpoint::peft::{CONFIG, PREFIX, RULE, TOKEN_ROWS, WEIGHTS};
+use anllm_model::checkpoint::{EMBEDDING, HEAD, MappedFile, TensorSource, TrainedWeights, expected_tensors};
 use anllm_model::decoder::{Adapter, Linear};
 use anllm_model::{Decoder, ModelConfig};
 use burn::module::{AutodiffModule, Module};
@@ -14,15 +15,12 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config::LoraSection;
 use crate::error::TrainError;
-
-const WEIGHTS: &str = "adapter_model.safetensors";
-const CONFIG: &str = "adapter_config.json";
-/// What PEFT puts before the names of the model's own modules.
-const PREFIX: &str = "base_model.model.";
+use crate::saved::sync;
+use crate::start::Start;
 
 /// Freezes `decoder` and puts adapters beside the layers that `config` names: new ones, or those saved in `folder`.
 ///
@@ -76,7 +74,7 @@ pub(crate) fn attach<B: Kernels>(
     }
 }
 
-/// How many parameters adapters of this shape have.
+/// How many parameters adapters of this shape have, without the rows of an added token.
 pub fn adapter_parameters(model: &ModelConfig, config: &LoraSection) -> usize {
     let targeted = |name: &str| {
         let layer = name.strip_suffix(".weight").filter(|layer| layer.starts_with("model.layers."));
@@ -106,37 +104,62 @@ fn uniform<B: Kernels>(random: &mut ChaCha8Rng, rows: usize, columns: usize, dev
     Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }
 
-/// Writes the adapters of `decoder` into `folder`, as PEFT does.
+/// Writes the adapters of `decoder` into `folder`, as PEFT does, with the rows of the token `row` where they learned.
 ///
 /// # Errors
 /// When writing fails.
 pub(crate) fn write<A: TrainableKernels>(
     decoder: &Decoder<A>,
     config: &LoraSection,
-    base: &Path,
+    start: &Start,
+    row: Option<u32>,
     folder: &Path,
 ) -> Result<(), TrainError> {
     let path = folder.join(WEIGHTS);
     let weights = TrainedWeights::new(&path, &decoder.valid());
     let mut values = Vec::new();
-    for tensor in weights.tensors().iter().filter(|t| t.name.contains(".lora_")) {
-        let bytes: Vec<u8> = weights.read_f32(&tensor.name)?.into_iter().flat_map(f32::to_le_bytes).collect();
-        values.push((format!("{PREFIX}{}", tensor.name), tensor.shape.clone(), bytes));
+    let mut indices = serde_json::Map::new();
+    for tensor in weights.tensors() {
+        let name = tensor.name.as_str();
+        if name.contains(".lora_") {
+            values.push((format!("{PREFIX}{name}"), tensor.shape.clone(), bytes(&weights.read_f32(name)?)));
+        } else if let (Some(row), EMBEDDING | HEAD) = (row, name) {
+            let (module, width) = (name.trim_end_matches(".weight"), tensor.shape[1]);
+            let own = &weights.read_f32(name)?[row as usize * width..(row as usize + 1) * width];
+            values.push((format!("{PREFIX}{module}{TOKEN_ROWS}"), vec![1, width], bytes(own)));
+            indices.insert(module.trim_start_matches("model.").to_owned(), json!([row]));
+        }
     }
     let problem = |e| TrainError::io(&path, "write the adapters", std::io::Error::other(e));
     let views = values.iter().map(|(name, shape, bytes)| {
         Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(problem)?))
     });
     let views = views.collect::<Result<Vec<_>, TrainError>>()?;
-    let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
-    safetensors::serialize_to_file(views, Some(metadata), &path).map_err(problem)?;
+    let rule = start.checkpoint.settings().config["anllm"].to_string();
+    let metadata = [("format", "pt".to_owned()), (RULE, rule)].map(|(key, value)| (key.to_owned(), value));
+    safetensors::serialize_to_file(views, Some(metadata.into()), &path).map_err(problem)?;
+    sync(&path)?;
+    // Where one matrix serves as both, PEFT wants the tokens without a module's name.
+    let indices = match (indices.len(), indices.values().next()) {
+        (1, Some(only)) => only.clone(),
+        (0, _) => Value::Null,
+        _ => Value::Object(indices),
+    };
     let settings = json!({
-        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base.display().to_string(),
+        "peft_type": "LORA", "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": start.checkpoint.path().display().to_string(),
         "r": config.rank, "lora_alpha": config.alpha, "lora_dropout": config.dropout,
-        "target_modules": config.targets, "bias": "none", "fan_in_fan_out": false, "inference_mode": true,
+        "target_modules": config.targets, "trainable_token_indices": indices, "bias": "none", "fan_in_fan_out": false,
+        "inference_mode": true,
     });
     let path = folder.join(CONFIG);
-    fs::write(&path, format!("{settings:#}\n")).map_err(|e| TrainError::io(&path, "write the adapters' settings", e))
+    fs::write(&path, format!("{settings:#}\n"))
+        .map_err(|e| TrainError::io(&path, "write the adapters' settings", e))?;
+    sync(&path)
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// Adapters on disk.

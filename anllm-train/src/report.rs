@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anllm_model::Decoder;
+use burn::tensor::backend::Backend;
 use serde::Serialize;
 
 /// What one step did.
@@ -34,14 +36,17 @@ pub struct StepReport {
     pub data_s: f64,
 }
 
-/// Who watches a run.
-pub trait Observer {
+/// Who watches a run on a backend.
+pub trait Observer<B: Backend> {
     /// A step was taken.
     fn step(&mut self, report: &StepReport);
     /// The model was measured on held-out rows: nats a token.
     fn validated(&mut self, step: usize, loss: f64);
     /// A checkpoint was written.
     fn saved(&mut self, path: &std::path::Path);
+    /// It is time to see what the model writes (`log.sample_every`). How text is made is the watcher's affair: training
+    /// knows no inference.
+    fn sample(&mut self, _step: usize, _decoder: &Decoder<B>) {}
 }
 
 /// How a run ended.

@@ -167,7 +167,7 @@ impl Saved {
     /// Writes a checkpoint, then removes the oldest beyond those to keep.
     pub(crate) fn write<A: TrainableKernels>(
         config: &TrainConfig,
-        start: &Checkpoint,
+        start: &Start,
         decoder: &Decoder<A>,
         optimizer: &Optimizer<A::InnerBackend>,
         progress: &Progress,
@@ -179,9 +179,9 @@ impl Saved {
             return Ok(folder);
         }
         write_folder(&folder, |aside| {
-            export(start, decoder, StoredType::F32, aside)?;
+            export(&start.checkpoint, decoder, StoredType::F32, aside)?;
             if let Some(lora) = &config.lora {
-                crate::lora::write(decoder, lora, start.path(), aside)?;
+                crate::lora::write(decoder, lora, start, start.learned_row(config), aside)?;
             }
             let path = aside.join(MOMENTS);
             let mut views = Vec::new();
@@ -208,17 +208,17 @@ impl Saved {
     /// weights, and written beside them in `adapter/`.
     pub(crate) fn finish<A: TrainableKernels>(
         config: &TrainConfig,
-        start: &Checkpoint,
+        start: &Start,
         decoder: &Decoder<A>,
         folder: &Path,
     ) -> Result<(), TrainError> {
         let dtype = config.save.dtype;
         write_folder(folder, |aside| {
-            let Some(lora) = &config.lora else { return export(start, decoder, dtype, aside) };
-            export(start, &decoder.clone().merged(), dtype, aside)?;
+            let Some(lora) = &config.lora else { return export(&start.checkpoint, decoder, dtype, aside) };
+            export(&start.checkpoint, &decoder.clone().merged(), dtype, aside)?;
             let adapter = aside.join("adapter");
             fs::create_dir(&adapter).map_err(|e| TrainError::io(&adapter, "create the folder", e))?;
-            crate::lora::write(decoder, lora, start.path(), &adapter)
+            crate::lora::write(decoder, lora, start, start.learned_row(config), &adapter)
         })
     }
 }
@@ -257,7 +257,7 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
     sync(path)
 }
 
-fn sync(path: &Path) -> Result<(), TrainError> {
+pub(crate) fn sync(path: &Path) -> Result<(), TrainError> {
     let file = fs::File::open(path).and_then(|f| f.sync_all());
     file.map_err(|e| TrainError::io(path, "write the file to disk", e))
 }

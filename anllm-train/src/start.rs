@@ -118,6 +118,14 @@ impl Start {
         Ok(found)
     }
 
+    /// The token whose rows of the embedding and the output matrix learn beside adapters: `<AC>`, which no checkpoint
+    /// knows before it is trained with it.
+    pub fn learned_row(&self, config: &TrainConfig) -> Option<u32> {
+        let wanted = config.lora.as_ref().is_some_and(|lora| lora.train_ac);
+        let added = wanted && *self.matcher.rule() == AnchorRule::Added;
+        added.then(|| self.tokenizer.id(AnchorRule::ADDED_TOKEN)).flatten()
+    }
+
     fn inserter(&self, config: &TrainConfig) -> Result<Option<AnchorInserter>, TrainError> {
         if *self.matcher.rule() != AnchorRule::Added {
             return Ok(None);

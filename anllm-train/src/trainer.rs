@@ -16,6 +16,7 @@ use crate::config::{MaskMode, TrainConfig};
 use crate::data::{Draw, Order, TrainingData};
 use crate::engine::{Gradients, LossOptions, Optimizer, Pass, PassOptions, Prepared, Recompute, TrainingRow, evaluate};
 use crate::error::TrainError;
+use crate::length::{Length, resolved};
 use crate::report::{Observer, Outcome, StepReport};
 use crate::saved::{Progress, Saved};
 use crate::start::Start;
@@ -31,6 +32,8 @@ pub struct Trainer<A: TrainableKernels> {
     optimizer: Optimizer<A::InnerBackend>,
     order: Order,
     progress: Progress,
+    /// The token whose rows learn beside adapters.
+    row: Option<u32>,
 }
 
 impl<A: TrainableKernels> std::fmt::Debug for Trainer<A> {
@@ -48,6 +51,7 @@ impl<A: TrainableKernels> Trainer<A> {
         check(&config)?;
         let start = Start::new(&config)?;
         let data = start.rows(&config)?;
+        let config = resolved(&config, &data)?;
         let mut order = data.order(config.seed);
         let mut optimizer = Optimizer::new(&config.optimizer);
         let mut progress = Progress::new(&config, &start, &data);
@@ -64,12 +68,23 @@ impl<A: TrainableKernels> Trainer<A> {
             None => decoder,
         };
         order.skip(progress.step * config.train.rows_per_step);
-        Ok(Self { config, start, data, decoder: Some(decoder), optimizer, order, progress })
+        let row = start.learned_row(&config);
+        Ok(Self { config, start, data, decoder: Some(decoder), optimizer, order, progress, row })
     }
 
     /// The rows.
     pub fn data(&self) -> &TrainingData {
         &self.data
+    }
+
+    /// The settings, with the run's length in steps.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// Steps of the whole run.
+    pub fn steps(&self) -> usize {
+        self.config.train.steps.unwrap_or(0)
     }
 
     /// What the run started with.
@@ -127,6 +142,7 @@ impl<A: TrainableKernels> Trainer<A> {
                 recompute: if train.gradient_checkpointing { Recompute::Blocks } else { Recompute::Never },
                 loss: LossOptions { scale: 1.0 / asked as f64, chunk_bytes: train.logits_mb << 20 },
                 seed: self.config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ ((number as u64) << 8) ^ rows,
+                row: self.row,
             };
             let teacher = teacher.as_ref().map(|teacher| (teacher, train.distill));
             let losses = Pass { decoder }.backward(part, teacher, options, &mut gradients);
@@ -145,10 +161,10 @@ impl<A: TrainableKernels> Trainer<A> {
         }
         let clip = self.config.optimizer.clip_norm;
         let factor = if clip > 0.0 && norm > clip { clip / (norm + 1e-6) } else { 1.0 };
-        let rate = self.config.optimizer.learning_rate * self.config.schedule.share(number, train.steps);
+        let rate = self.config.optimizer.learning_rate * self.config.schedule.share(number, self.steps());
         drop(teacher);
         if let Some(decoder) = self.decoder.take() {
-            self.decoder = Some(self.optimizer.step(decoder, gradients, factor, rate));
+            self.decoder = Some(self.optimizer.step(decoder, gradients, factor, rate, self.row));
         }
 
         let tokens: usize = rows.iter().map(|row| row.ids.len()).sum();
@@ -196,15 +212,19 @@ impl<A: TrainableKernels> Trainer<A> {
     /// # Errors
     /// When writing fails; earlier checkpoints are then as they were.
     pub fn save(&self) -> Result<PathBuf, TrainError> {
-        Saved::write(&self.config, &self.start.checkpoint, self.decoder()?, &self.optimizer, &self.progress)
+        Saved::write(&self.config, &self.start, self.decoder()?, &self.optimizer, &self.progress)
     }
 
     /// Goes on to the last step, or until `stop` is set: then the step that runs is finished and saved.
     ///
     /// # Errors
     /// When a step or writing fails.
-    pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, TrainError> {
-        let (steps, save, log) = (self.config.train.steps, self.config.save.clone(), self.config.log.clone());
+    pub fn run(
+        &mut self,
+        observer: &mut dyn Observer<A::InnerBackend>,
+        stop: &AtomicBool,
+    ) -> Result<Outcome, TrainError> {
+        let (steps, save, log) = (self.steps(), self.config.save.clone(), self.config.log.clone());
         let (began, first) = (Instant::now(), self.progress.tokens);
         let mut train_loss = None;
         let mut interrupted = false;
@@ -220,6 +240,9 @@ impl<A: TrainableKernels> Trainer<A> {
             if due(log.validate_every) {
                 self.measure(observer)?;
             }
+            if due(log.sample_every) {
+                observer.sample(report.step, &self.decoder()?.valid());
+            }
             if due(save.every) {
                 observer.saved(&self.save()?);
             }
@@ -230,6 +253,9 @@ impl<A: TrainableKernels> Trainer<A> {
             self.save()?
         } else {
             val_loss = self.measure(observer)?;
+            if log.sample_every > 0 {
+                observer.sample(self.progress.step, &self.decoder()?.valid());
+            }
             self.save()?;
             self.finish("final")?
         };
@@ -239,7 +265,7 @@ impl<A: TrainableKernels> Trainer<A> {
     }
 
     /// Validates, tells, and keeps the model where it is the best so far.
-    fn measure(&mut self, observer: &mut dyn Observer) -> Result<Option<f64>, TrainError> {
+    fn measure(&mut self, observer: &mut dyn Observer<A::InnerBackend>) -> Result<Option<f64>, TrainError> {
         let Some(loss) = self.validate()? else { return Ok(None) };
         observer.validated(self.progress.step, loss);
         if self.progress.is_best(loss) {
@@ -251,15 +277,21 @@ impl<A: TrainableKernels> Trainer<A> {
     /// Writes the model as a Hugging Face folder.
     fn finish(&self, name: &str) -> Result<PathBuf, TrainError> {
         let folder = self.config.save.output.join(name);
-        Saved::finish(&self.config, &self.start.checkpoint, self.decoder()?, &folder)?;
+        Saved::finish(&self.config, &self.start, self.decoder()?, &folder)?;
         Ok(folder)
     }
 }
 
 fn check(config: &TrainConfig) -> Result<(), TrainError> {
     let train = &config.train;
+    Length::of(train)?;
+    if config.log.sample_every > 0 && config.log.sample_prompts.is_empty() {
+        return Err(TrainError::settings(
+            "log.sample_every asks for samples, but there is nothing to continue",
+            "set log.sample_prompts, as in log.sample_prompts = [\"Once upon a time\"]",
+        ));
+    }
     let positive = [
-        ("train.steps", train.steps),
         ("train.rows_per_step", train.rows_per_step),
         ("train.rows_at_once", train.rows_at_once),
         ("data.context", config.data.context.saturating_sub(1)),

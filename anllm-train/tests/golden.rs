@@ -81,6 +81,7 @@ fn options(questions: usize, recompute: Recompute) -> PassOptions<'static> {
         // Chunks so small that the loss takes several.
         loss: LossOptions { scale: 1.0 / questions as f64, chunk_bytes: 1 },
         seed: 0,
+        row: None,
     }
 }
 
@@ -156,7 +157,7 @@ fn five_steps_of_adamw_are_pytorchs() {
             let (loss, gradients) = backward(&decoder, &[&row], Recompute::Blocks);
             let off = (loss - f64::from(expected)).abs();
             assert!(off < 1e-4, "{}: step {step}: loss {loss}, expected {expected}", folder.display());
-            decoder = optimizer.step(decoder, gradients, 1.0, config.learning_rate);
+            decoder = optimizer.step(decoder, gradients, 1.0, config.learning_rate, None);
         }
     }
 }

@@ -67,6 +67,43 @@ fn a_run_taken_up_again_does_what_it_would_have_done() {
 }
 
 #[test]
+fn a_length_in_tokens_or_rounds_becomes_steps_when_the_data_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = config(folder.path());
+    let with = |tokens: Option<usize>, epochs: Option<f64>| {
+        let mut config = good.clone();
+        (config.train.steps, config.train.tokens, config.train.epochs) = (Some(0), tokens, epochs);
+        config
+    };
+    // 36 rows are not held out; 4 make a step.
+    assert_eq!(trainer(&with(None, Some(2.0)), None).steps(), 18);
+    assert_eq!(trainer(&with(None, Some(0.01)), None).steps(), 1);
+
+    let mut trace = Trace::default();
+    let config = with(Some(300), None);
+    let mut run = trainer(&config, None);
+    assert_eq!(run.config().train.steps, Some(run.steps()));
+    assert_eq!((run.config().train.tokens, run.config().train.epochs), (None, None));
+    let outcome = run.run(&mut trace, &AtomicBool::new(false)).unwrap();
+    let tokens: Vec<usize> = trace.reports.iter().map(|report| report.tokens).collect();
+    assert!(
+        outcome.tokens >= 300 && tokens[tokens.len() - 2] < 300,
+        "the step that reaches them is the last: {tokens:?}"
+    );
+
+    // Taken up again, the length is the same, and so is every loss.
+    let mut parts = config.clone();
+    parts.save.output = folder.path().join("parts");
+    let mut first = trainer(&parts, None);
+    let mut again = Trace::default();
+    again.step(&first.step().unwrap());
+    first.save().unwrap();
+    let saved = Saved::latest(&parts.save.output).unwrap().unwrap();
+    trainer(&parts, Some(&saved)).run(&mut again, &AtomicBool::new(false)).unwrap();
+    assert_eq!(again.losses, trace.losses);
+}
+
+#[test]
 fn recomputing_and_the_number_of_rows_at_once_do_not_change_what_is_learned() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
@@ -211,7 +248,9 @@ fn what_cannot_be_trained_is_refused_with_a_hint() {
     assert!(refused(&|c| c.model.anchors = Some(AnchorRule::None)).contains("no anchor in"));
     assert!(refused(&|c| c.model.anchors = None).contains("anchor rule"));
     assert!(refused(&|c| c.data.context = 4000).contains("positions for 128"));
-    assert!(refused(&|c| c.train.steps = 0).contains("train.steps"));
+    assert!(refused(&|c| c.train.steps = None).contains("how long to train"));
+    assert!(refused(&|c| c.train.tokens = Some(9)).contains("train.steps = 12, train.tokens = 9"));
+    assert!(refused(&|c| c.log.sample_every = 2).contains("sample_prompts"));
     assert!(refused(&|c| c.model.from = Some("nowhere".into())).contains("one start"));
     assert!(refused(&|c| c.train.distill = 2.0).contains("distill"));
 

@@ -23,6 +23,11 @@ pub(crate) struct ConvertArgs {
     #[arg(long, env = "ANLLM_ADD_AC", value_name = "HOW")]
     pub(crate) add_ac: Option<AddAc>,
 
+    /// Add the low-rank adapters in this folder (PEFT's adapter_config.json and adapter_model.safetensors) to the
+    /// weights. With --add-ac, <AC> is added first. The anchor rule that they were trained under is recorded.
+    #[arg(long, env = "ANLLM_MERGE_LORA", value_name = "DIR")]
+    pub(crate) merge_lora: Option<PathBuf>,
+
     /// How weights are stored; without it as in the source, where that is a float type, else f32.
     #[arg(long, env = "ANLLM_DTYPE", value_enum)]
     pub(crate) dtype: Option<Dtype>,

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use anllm_core::SplitterKind;
 use clap::{ArgGroup, Args};
 
 use super::model::RunArgs;
@@ -25,6 +26,15 @@ pub(crate) struct GenerateArgs {
     /// Read the prompt from standard input.
     #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true)]
     pub(crate) stdin: Option<String>,
+
+    /// Put <AC> after each sentence of the prompt that has none, as a model with the rule ac was trained. A last
+    /// sentence that is not finished is left open.
+    #[arg(long, env = "ANLLM_ADD_ANCHORS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) add_anchors: bool,
+
+    /// How --add-anchors finds sentences: sentencex[:LANG], unicode, or punkt:FILE.
+    #[arg(long, env = "ANLLM_SPLITTER", value_name = "KIND", default_value = "sentencex:en")]
+    pub(crate) splitter: SplitterKind,
 
     /// The most tokens to add.
     #[arg(

@@ -1,5 +1,7 @@
 //! `anllm convert`: any checkpoint in, a Hugging Face folder out.
 
+use std::path::Path;
+
 use anllm_core::RuleChoice;
 use anllm_model::Checkpoint;
 use anllm_model::checkpoint::{AddedEmbedding, EMBEDDING, Export, StoredType};
@@ -26,6 +28,10 @@ pub(crate) fn run(args: ConvertArgs, output: &Output) -> anyhow::Result<()> {
         Some(AddAc::Copy(token)) => checkpoint.with_added_token(&AddedEmbedding::Copy(token))?,
         None => checkpoint,
     };
+    let checkpoint = match &args.merge_lora {
+        Some(folder) => merged(checkpoint, folder)?,
+        None => checkpoint,
+    };
     let export = Export {
         dtype: args.dtype.map_or_else(
             || stored_type(&checkpoint),
@@ -44,6 +50,15 @@ pub(crate) fn run(args: ConvertArgs, output: &Output) -> anyhow::Result<()> {
     }
     output.note(&format!("{} parameters written to {}:", report.parameters, args.to.display()));
     output.text(&(report.files.join("\n") + "\n"))
+}
+
+/// The checkpoint with adapters in its weights. A rule that came with them must fit the vocabulary.
+fn merged(checkpoint: Checkpoint, adapters: &Path) -> anyhow::Result<Checkpoint> {
+    let merged = checkpoint.with_adapter(adapters)?;
+    if let Some(rule) = merged.config().anchors.clone() {
+        setup::matcher(&rule, &merged)?;
+    }
+    Ok(merged)
 }
 
 /// As the source stores its embedding, where that is a float type: quantised blocks become 32-bit floats, which hold

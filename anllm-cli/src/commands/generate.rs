@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anllm_core::PolicyKind;
+use anllm_core::{AnchorRule, PolicyKind, Vocabulary};
 use anllm_infer::{Generation, Request, Sampling, StopReason};
 use anllm_model::{Checkpoint, Framing, Tokenizer};
 use serde_json::json;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
     let checkpoint = Checkpoint::open(&args.run.model.model)?;
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
-    let prompt = tokenizer.encode(&text, Framing::Framed)?;
+    let prompt = tokenizer.encode(&with_anchors(&args, &text, &rules, &tokenizer)?, Framing::Framed)?;
     let sampling = Sampling {
         temperature: args.temperature,
         top_k: args.top_k,
@@ -51,6 +51,27 @@ fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {
         (None, Some(file)) => setup::read_text(file),
         (None, None) => setup::read_text(Path::new("-")),
     }
+}
+
+/// The prompt as the model reads it.
+fn with_anchors(args: &GenerateArgs, text: &str, rules: &Rules, tokenizer: &Tokenizer) -> anyhow::Result<String> {
+    if !args.add_anchors {
+        return Ok(text.to_owned());
+    }
+    let model = args.run.model.model.display();
+    let token = AnchorRule::ADDED_TOKEN;
+    anyhow::ensure!(
+        tokenizer.id(token).is_some(),
+        "{model}: --add-anchors puts {token} into the prompt, but the vocabulary has no such token\n  hint: leave it \
+         out; `anllm convert --add-ac mean` adds the token, and training gives it a meaning"
+    );
+    let rule = rules.matcher.rule();
+    anyhow::ensure!(
+        *rule == AnchorRule::Added,
+        "{model}: --add-anchors puts {token} into the prompt, but anchors are chosen by `{rule}`\n  hint: leave it out, \
+         or give --anchors ac if the model was trained so"
+    );
+    Ok(setup::inserter(&args.splitter)?.insert(text))
 }
 
 struct Generate {

@@ -3,8 +3,12 @@
 use anllm_kernels::Kernels;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
-use anllm_core::{AnchorMatcher, AnchorRule, CachePolicy, PolicyKind, RuleChoice, Vocabulary};
+use anllm_core::{
+    AnchorInserter, AnchorMatcher, AnchorRule, CachePolicy, LastSentence, PolicyKind, Punkt, RuleChoice,
+    SentenceSplitter, SplitterKind, Vocabulary,
+};
 use anllm_infer::{Engine, EngineOptions};
 use anllm_model::{Checkpoint, ModelConfig, Tokenizer};
 use anyhow::Context;
@@ -99,6 +103,18 @@ pub(crate) fn matcher(rule: &AnchorRule, checkpoint: &Checkpoint) -> anyhow::Res
         let hint = if reason.contains("hint: ") { "" } else { hint };
         anyhow::anyhow!("{}: {reason}{hint}", checkpoint.path().display())
     })
+}
+
+/// What puts `<AC>` into prompts.
+pub(crate) fn inserter(splitter: &SplitterKind) -> anyhow::Result<AnchorInserter> {
+    let built: Arc<dyn SentenceSplitter> = match splitter {
+        SplitterKind::Punkt(path) => {
+            let text = read_text(path)?;
+            Arc::new(Punkt::from_json(&text).with_context(|| path.display().to_string())?)
+        }
+        other => other.builtin().with_context(|| format!("`{other}` cannot be built"))?,
+    };
+    Ok(AnchorInserter::new(built).with_last(LastSentence::Finished))
 }
 
 /// Loads the engine on a backend's device.

@@ -1,6 +1,8 @@
 //! `anllm train`: settings read, a run started or taken up, its measurements shown and written.
 
 mod dry;
+mod memory;
+mod samples;
 mod watch;
 
 use anllm_kernels::Kernels;
@@ -61,7 +63,7 @@ impl Task for Train {
             return dry::run(&config, output);
         }
         let mut trainer = Trainer::<Autodiff<B>>::new(config.clone(), &device, saved.as_ref())?;
-        let mut watch = watch::Watch::start(&config, trainer.steps_taken(), output)?;
+        let mut watch = watch::Watch::start(&trainer, &config, output)?;
         if let Some(saved) = &saved {
             output.note(&format!("going on from {} (step {})", saved.folder().display(), saved.step()));
         }
@@ -71,15 +73,15 @@ impl Task for Train {
             trainer.data().rows(),
             config.data.context,
             trainer.start().matcher.rule(),
-            config.train.steps,
+            trainer.steps(),
             config.train.rows_per_step,
             B::name(&device),
         ));
         let stop = interrupts()?;
         let outcome = trainer.run(&mut watch, &stop);
-        output.progress_done();
+        let logged = watch.finish();
         let outcome = outcome?;
-        watch.finish()?;
+        logged?;
         show(&outcome, output)?;
         if outcome.interrupted { Err(Interrupted.into()) } else { Ok(()) }
     }

@@ -18,6 +18,9 @@ pub enum LastSentence {
     /// None after the last: a prompt whose last sentence the model is to continue, and what the paper's reference code
     /// does.
     Open,
+    /// One after the last where it is finished, that is, where the splitter would begin another sentence behind it:
+    /// prompts as people write them.
+    Finished,
 }
 
 /// A text that cannot be a marker.
@@ -93,7 +96,12 @@ impl AnchorInserter {
         let sentences = self.splitter.sentences(&plain);
         for (i, sentence) in sentences.iter().enumerate() {
             let next = sentences.get(i + 1).map(|next| next.start);
-            if next.is_none() && self.last == LastSentence::Open {
+            let marked = match self.last {
+                LastSentence::Marked => true,
+                LastSentence::Open => next.is_some(),
+                LastSentence::Finished => next.is_some() || self.is_finished(&plain, sentence.end),
+            };
+            if !marked {
                 break;
             }
             // The next sentence begins behind this one; the order is the splitter's promise, and is not relied on.
@@ -108,6 +116,11 @@ impl AnchorInserter {
     /// `text` without markers. Each marker of the text is taken out once: what its neighbours form together stays.
     pub fn strip(&self, text: &str) -> String {
         text.replace(&self.marker, "")
+    }
+
+    /// Whether another sentence behind `text` would leave the one that ends at `end` as it is.
+    fn is_finished(&self, text: &str, end: usize) -> bool {
+        self.splitter.sentences(&format!("{text} The")).iter().any(|sentence| sentence.end == end)
     }
 
     /// The text without markers, and where in it they stood.
@@ -152,6 +165,22 @@ mod tests {
         let open = inserter().with_last(LastSentence::Open);
         assert_eq!(open.insert("One. Two."), "One.<AC> Two.");
         assert_eq!(open.insert("One. Two.<AC>"), "One.<AC> Two.<AC>");
+    }
+
+    #[test]
+    fn a_prompt_is_open_where_its_last_sentence_goes_on() {
+        let inserter = inserter().with_last(LastSentence::Finished);
+        for (text, expected) in [
+            ("One. Two is", "One.<AC> Two is"),
+            ("One. Two.", "One.<AC> Two.<AC>"),
+            ("One. Two?\n", "One.<AC> Two?<AC>\n"),
+            ("One. Two,\n", "One.<AC> Two,\n"),
+            ("Two.<AC>", "Two.<AC>"),
+            ("", ""),
+        ] {
+            assert_eq!(inserter.insert(text), expected);
+            assert_eq!(inserter.insert(expected), expected);
+        }
     }
 
     #[test]

@@ -48,12 +48,13 @@ impl<B: Kernels> Engine<B> {
         device: &B::Device,
         options: &EngineOptions,
     ) -> Result<Self, InferError> {
-        Ok(Self {
-            decoder: checkpoint.load(device, options.dtype)?,
-            config: checkpoint.config().clone(),
-            matcher: Arc::new(matcher),
-            prefill_chunk: options.prefill_chunk.max(1),
-        })
+        let decoder = checkpoint.load(device, options.dtype)?;
+        Ok(Self::new(decoder, checkpoint.config().clone(), matcher, options.prefill_chunk))
+    }
+
+    /// An engine over a decoder in memory, `config` its settings.
+    pub fn new(decoder: Decoder<B>, config: ModelConfig, matcher: AnchorMatcher, prefill_chunk: usize) -> Self {
+        Self { decoder, config, matcher: Arc::new(matcher), prefill_chunk: prefill_chunk.max(1) }
     }
 
     /// The weights.

@@ -72,6 +72,7 @@ fn advice(error: &std::io::Error) -> &'static str {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => "check the path",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "check the permissions of file and folder",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free space on the disk, or choose another one",
+        ErrorKind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`), or choose another disk",
         _ => "check the path, and that the disk works",
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::error::CheckpointError;
 use super::mapped::MappedFile;
 use super::source::{TensorInfo, TensorSource};
+use super::storage::Storage;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -27,7 +28,7 @@ pub(crate) struct HfWeights {
 
 #[derive(Debug)]
 struct Shard {
-    file: MappedFile,
+    file: Storage,
     header: Metadata,
     /// Where values begin, from the start of the file.
     data: u64,
@@ -39,13 +40,35 @@ impl HfWeights {
         let mut weights =
             Self { folder: folder.to_owned(), shards: Vec::new(), tensors: Vec::new(), shard_of: HashMap::new() };
         for (path, listed) in files {
-            weights.add_shard(&path, listed.as_deref())?;
+            weights.add_shard(Storage::File(MappedFile::open(&path)?), listed.as_deref())?;
         }
         Ok(weights)
     }
 
-    fn add_shard(&mut self, path: &Path, listed: Option<&[String]>) -> Result<(), CheckpointError> {
-        let shard = Shard::open(path)?;
+    /// The tensors of one safetensors file.
+    pub(crate) fn file(path: &Path) -> Result<Self, CheckpointError> {
+        let mut weights =
+            Self { folder: path.to_owned(), shards: Vec::new(), tensors: Vec::new(), shard_of: HashMap::new() };
+        weights.add_shard(Storage::File(MappedFile::open(path)?), None)?;
+        Ok(weights)
+    }
+
+    /// What the first file says under `key` beside its tensors.
+    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
+        self.shards.first()?.header.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// One safetensors file that is part of the program; `folder` is for messages.
+    pub(crate) fn embedded(folder: &Path, file: &'static [u8]) -> Result<Self, CheckpointError> {
+        let mut weights =
+            Self { folder: folder.to_owned(), shards: Vec::new(), tensors: Vec::new(), shard_of: HashMap::new() };
+        weights.add_shard(Storage::Embedded(folder.join(SINGLE), file), None)?;
+        Ok(weights)
+    }
+
+    fn add_shard(&mut self, file: Storage, listed: Option<&[String]>) -> Result<(), CheckpointError> {
+        let shard = Shard::open(file)?;
+        let path = &*shard.file.path().to_owned();
         let number = self.shards.len();
         let mut entries: Vec<_> = shard.header.tensors().into_iter().collect();
         entries.sort_by_key(|(_, info)| info.data_offsets.0);
@@ -116,10 +139,10 @@ fn shard_files(folder: &Path) -> Result<Vec<ListedFile>, CheckpointError> {
 }
 
 impl Shard {
-    fn open(path: &Path) -> Result<Self, CheckpointError> {
+    fn open(file: Storage) -> Result<Self, CheckpointError> {
         /// The longest header that the safetensors format allows.
         const HEADER_LIMIT: u64 = 100_000_000;
-        let file = MappedFile::open(path)?;
+        let path = &*file.path().to_owned();
         let bad = |what: String| {
             CheckpointError::malformed(path, what, "the file is cut short or damaged: copy or download it again")
         };

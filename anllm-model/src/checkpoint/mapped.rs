@@ -21,10 +21,6 @@ impl MappedFile {
     ///
     /// # Errors
     /// When it cannot be opened, or is a folder.
-    /// Opens a file.
-    ///
-    /// # Errors
-    /// When it cannot be opened, or is a folder.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let file = File::open(path).map_err(|e| CheckpointError::io(path, "open the file", e))?;
         let meta = file.metadata().map_err(|e| CheckpointError::io(path, "read the file's size", e))?;
@@ -35,12 +31,10 @@ impl MappedFile {
     }
 
     /// The file.
-    /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its length in bytes.
     /// Its length in bytes.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u64 {
@@ -48,9 +42,6 @@ impl MappedFile {
     }
 
     /// Maps `len` bytes from `offset`. The range must lie inside the file as it was when opened.
-    ///
-    /// # Errors
-    /// When it does not, or the system refuses.
     ///
     /// # Errors
     /// When it does not, or the system refuses.

@@ -8,12 +8,15 @@ mod hf;
 mod keys;
 mod load;
 mod mapped;
+mod merge;
 mod open;
 mod scratch;
 mod source;
+mod storage;
 mod trained;
 
 pub mod gguf;
+pub mod peft;
 
 use std::path::Path;
 
@@ -23,15 +26,20 @@ pub use export::{Export, ExportReport, StoredType};
 pub use grow::AddedEmbedding;
 pub use keys::{EMBEDDING, ExpectedTensor, FINAL_NORM, HEAD, expected_tensors};
 pub use mapped::MappedFile;
-pub use open::{Checkpoint, Format, Settings};
+pub use open::{Checkpoint, EmbeddedFiles, Format, Settings};
 pub use scratch::RandomWeights;
 pub use source::{TensorInfo, TensorSource};
 pub use trained::TrainedWeights;
 
 /// The content of a JSON file.
 pub(crate) fn read_json(path: &Path) -> Result<serde_json::Value, CheckpointError> {
-    let text = std::fs::read(path).map_err(|e| CheckpointError::io(path, "read the file", e))?;
-    serde_json::from_slice(&text).map_err(|e| {
+    let text = std::fs::read_to_string(path).map_err(|e| CheckpointError::io(path, "read the file", e))?;
+    parse_json(path, &text)
+}
+
+/// JSON that was read from a file.
+pub(crate) fn parse_json(path: &Path, text: &str) -> Result<serde_json::Value, CheckpointError> {
+    serde_json::from_str(text).map_err(|e| {
         CheckpointError::malformed(path, format!("not valid JSON: {e}"), "the file is damaged: download it again")
     })
 }

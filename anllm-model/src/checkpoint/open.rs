@@ -10,8 +10,8 @@ use super::error::CheckpointError;
 use super::gguf::GgufFile;
 use super::hf::HfWeights;
 use super::keys::expected_tensors;
-use super::read_json;
 use super::source::{TensorInfo, TensorSource};
+use super::{parse_json, read_json};
 use crate::config::ModelConfig;
 use crate::tokenizer::Tokenizer;
 
@@ -37,6 +37,17 @@ pub enum Format {
     Gguf,
 }
 
+/// The files of a Hugging Face folder, as parts of the program.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddedFiles {
+    /// `config.json`.
+    pub config: &'static str,
+    /// `tokenizer.json`.
+    pub tokenizer: &'static str,
+    /// `model.safetensors`.
+    pub weights: &'static [u8],
+}
+
 /// An open checkpoint whose tensors fit its configuration.
 pub struct Checkpoint {
     path: PathBuf,
@@ -55,7 +66,8 @@ impl std::fmt::Debug for Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a Hugging Face folder, a `.gguf` file, or a folder that holds one `.gguf` file and no `config.json`, and checks every tensor's shape; values stay on disk.
+    /// Opens a Hugging Face folder, a `.gguf` file, or a folder that holds one `.gguf` file and no `config.json`, and
+    /// checks every tensor's shape; values stay on disk.
     ///
     /// # Errors
     /// When the path is neither, a file is damaged, or tensors and configuration do not fit.
@@ -66,6 +78,21 @@ impl Checkpoint {
         let config = with_generation_eos(path, &settings)?;
         check_tensors(&config, source.as_ref())?;
         Ok(Self { path: path.to_owned(), format, config, settings, source, pre_tokenizer })
+    }
+
+    /// A checkpoint that is part of the program: the files of a Hugging Face folder. `name` is for messages.
+    ///
+    /// # Errors
+    /// When a file is damaged, or they do not fit each other.
+    pub fn embedded(name: &Path, files: EmbeddedFiles) -> Result<Self, CheckpointError> {
+        let json = |file: &str, text: &str| parse_json(&name.join(file), text);
+        let settings = Settings {
+            config: json("config.json", files.config)?,
+            generation: None,
+            tokenizer: Some(json("tokenizer.json", files.tokenizer)?),
+            tokenizer_config: None,
+        };
+        Self::assemble(name, settings, Box::new(HfWeights::embedded(name, files.weights)?))
     }
 
     /// A checkpoint from its parts: settings as the files of a Hugging Face folder hold them, and any source of

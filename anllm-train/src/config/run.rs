@@ -125,8 +125,16 @@ pub enum MaskMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSection {
-    /// Optimiser steps.
-    pub steps: usize,
+    /// The length of the run in optimiser steps. Exactly one of `steps`, `tokens` and `epochs` is set; 0 counts as not
+    /// set, so that an override can take a file's length back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    /// The length of the run in tokens: it ends with the step that reaches them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<usize>,
+    /// The length of the run in rounds: one is as many rows as the training text has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<f64>,
     /// Rows of one step.
     pub rows_per_step: usize,
     /// Rows that go through the model at once; the gradients of a step's parts are summed.
@@ -146,7 +154,9 @@ pub struct TrainSection {
 impl Default for TrainSection {
     fn default() -> Self {
         Self {
-            steps: 100,
+            steps: None,
+            tokens: None,
+            epochs: None,
             rows_per_step: 8,
             rows_at_once: 8,
             mask: MaskMode::default(),
@@ -171,12 +181,15 @@ pub struct LoraSection {
     pub dropout: f64,
     /// Which layers, by the last part of their names.
     pub targets: Vec<String>,
+    /// Under the rule `ac`, trains the row of `<AC>` too: in the embedding, and in the output matrix where that is
+    /// another. All other rows stay as they are.
+    pub train_ac: bool,
 }
 
 impl Default for LoraSection {
     fn default() -> Self {
         let targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-        Self { rank: 16, alpha: 32.0, dropout: 0.0, targets: targets.map(str::to_owned).to_vec() }
+        Self { rank: 16, alpha: 32.0, dropout: 0.0, targets: targets.map(str::to_owned).to_vec(), train_ac: true }
     }
 }
 
@@ -212,10 +225,27 @@ pub struct LogSection {
     pub validate_rows: usize,
     /// TensorBoard events beside the JSON Lines.
     pub tensorboard: bool,
+    /// Steps between samples of what the model writes; 0 takes none. They change nothing of the training.
+    pub sample_every: usize,
+    /// The texts that samples continue.
+    pub sample_prompts: Vec<String>,
+    /// Tokens of one sample, at most.
+    pub sample_tokens: usize,
+    /// Scores are divided by it; 0 always takes the best token. Draws start from `seed` each time.
+    pub sample_temperature: f32,
 }
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { every: 1, validate_every: 0, validate_rows: 64, tensorboard: true }
+        Self {
+            every: 1,
+            validate_every: 0,
+            validate_rows: 64,
+            tensorboard: true,
+            sample_every: 0,
+            sample_prompts: Vec::new(),
+            sample_tokens: 64,
+            sample_temperature: 0.0,
+        }
     }
 }

@@ -75,10 +75,20 @@ impl Rows {
         self.ends.is_empty()
     }
 
+    /// Number of tokens of row `number`.
+    pub fn length(&self, number: usize) -> usize {
+        self.of(number).iter().map(|span| span.length as usize).sum()
+    }
+
+    fn of(&self, number: usize) -> &[Span] {
+        let begin = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.spans[begin..self.ends[number]]
+    }
+
     /// Row `number`, with its anchors found.
     pub fn read(&self, file: &TokenFile, matcher: &AnchorMatcher, number: usize) -> TrainingRow {
-        let begin = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let parts: Vec<_> = self.spans[begin..self.ends[number]]
+        let parts: Vec<_> = self
+            .of(number)
             .iter()
             .map(|s| file.span(s.document as usize, s.start as usize, s.length as usize))
             .collect();

@@ -42,6 +42,11 @@ impl TrainingData {
         part.rows.read(&part.file, &self.matcher, row)
     }
 
+    /// Number of tokens of row `row` of source `source`.
+    pub fn row_length(&self, source: usize, row: usize) -> usize {
+        self.training[source].rows.length(row)
+    }
+
     /// At most `limit` rows for validation, spread over all there are.
     pub fn validation(&self, limit: usize) -> Vec<TrainingRow> {
         let all: usize = self.validation.iter().map(|p| p.rows.len()).sum();

@@ -41,8 +41,21 @@ pub struct Losses {
 pub(crate) struct Head<B: Backend> {
     /// `[V, C]`.
     pub(crate) weight: Tensor<B, 2>,
-    /// Whose gradient it is; none where the matrix is frozen.
-    pub(crate) parameter: Option<ParamId>,
+    /// Whose gradient it is.
+    pub(crate) parameter: ParamId,
+    /// How much of it learns.
+    pub(crate) learns: Learns,
+}
+
+/// How much of a matrix over the vocabulary learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Learns {
+    /// Nothing: it is frozen.
+    Nothing,
+    /// The row of this token.
+    Row(u32),
+    /// Everything.
+    All,
 }
 
 /// The loss of `questions` on `hidden` `[B·T, C]`, and its gradient there. The head's own gradient is added to
@@ -83,16 +96,19 @@ pub(crate) fn cross_entropy<B: Backend>(
 
         let back = slope.clone().matmul(head.weight.clone());
         of_hidden = of_hidden.select_assign(0, positions, back, IndexingUpdateOp::Add);
-        if head.parameter.is_some() {
-            let part = slope.transpose().matmul(states);
-            of_head = Some(match of_head {
-                Some(sum) => sum + part,
-                None => part,
-            });
-        }
+        let slope = match head.learns {
+            Learns::Nothing => continue,
+            Learns::Row(token) => slope.narrow(1, token as usize, 1),
+            Learns::All => slope,
+        };
+        let part = slope.transpose().matmul(states);
+        of_head = Some(match of_head {
+            Some(sum) => sum + part,
+            None => part,
+        });
     }
-    if let (Some(parameter), Some(gradient)) = (head.parameter, of_head) {
-        gradients.add(parameter, gradient);
+    if let Some(gradient) = of_head {
+        gradients.add(head.parameter, gradient);
     }
     (losses, of_hidden)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anllm_model::Decoder;
+use anllm_model::checkpoint::{EMBEDDING, HEAD};
 use anllm_model::decoder::ParameterPath;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, SimpleOptimizer};
@@ -97,12 +98,20 @@ impl<B: Backend> Optimizer<B> {
         Self { decaying, plain, decay_on: config.decay_on, moments: HashMap::new() }
     }
 
-    /// Moves every parameter that has a gradient, scaled by `factor`, by one step.
-    pub fn step<A>(&mut self, decoder: Decoder<A>, gradients: Gradients<B>, factor: f64, rate: f64) -> Decoder<A>
+    /// Moves every parameter that has a gradient, scaled by `factor`, by one step. With `row`, gradients of the
+    /// embedding and the output matrix are those of this token's row, which alone moves.
+    pub fn step<A>(
+        &mut self,
+        decoder: Decoder<A>,
+        gradients: Gradients<B>,
+        factor: f64,
+        rate: f64,
+        row: Option<u32>,
+    ) -> Decoder<A>
     where
         A: AutodiffBackend<InnerBackend = B>,
     {
-        decoder.map(&mut Stepper { optimizer: self, gradients, factor, rate, path: ParameterPath::default() })
+        decoder.map(&mut Stepper { optimizer: self, gradients, factor, rate, row, path: ParameterPath::default() })
     }
 
     /// What is remembered, by parameter name.
@@ -121,6 +130,7 @@ struct Stepper<'a, B: Backend> {
     gradients: Gradients<B>,
     factor: f64,
     rate: f64,
+    row: Option<u32>,
     path: ParameterPath,
 }
 
@@ -142,12 +152,23 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Stepper<'_, A::InnerBackend> {
         let adamw = if decays { &self.optimizer.decaying } else { &self.optimizer.plain };
         let (id, tensor, mapper) = param.consume();
         let shape = tensor.shape();
-        let flat = tensor.inner().reshape([shape.num_elements()]);
-        let (moved, state) = adamw.step(self.rate, flat, gradient, state);
+        let count = shape.num_elements();
+        let flat = tensor.inner().reshape([count]);
+        let row = self.row.filter(|_| name == EMBEDDING || name == HEAD);
+        let (moved, state) = match row {
+            None => adamw.step(self.rate, flat, gradient, state),
+            Some(token) => {
+                let width = count / shape[0];
+                let own = token as usize * width..(token as usize + 1) * width;
+                let (moved, state) = adamw.step(self.rate, flat.clone().slice([own.clone()]), gradient, state);
+                (flat.slice_assign([own], moved), state)
+            }
+        };
         if let Some(state) = state {
             self.optimizer.moments.insert(name, Moments::from_state(state));
         }
-        let tensor = Tensor::from_inner(moved.reshape(shape)).require_grad();
+        // A matrix of which one row learns stays frozen.
+        let tensor = Tensor::from_inner(moved.reshape(shape)).set_require_grad(row.is_none());
         Param::from_mapped_value(id, tensor, mapper)
     }
 }

@@ -3,11 +3,11 @@
 use anllm_kernels::{Kernels, TrainableKernels};
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Sight};
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
 
 use super::gradients::Gradients;
-use super::loss::{Distillation, Head, LossOptions, Losses, cross_entropy, surprise};
+use super::loss::{Distillation, Head, Learns, LossOptions, Losses, cross_entropy, surprise};
 use super::rows::Prepared;
 
 /// What happens to a block's intermediate results between forward and backward.
@@ -32,6 +32,8 @@ pub struct PassOptions<'a> {
     pub loss: LossOptions,
     /// Where the random choices of this pass start (dropout).
     pub seed: u64,
+    /// A token whose rows of the embedding and the output matrix learn where these are frozen.
+    pub row: Option<u32>,
 }
 
 /// A decoder's passes over prepared rows.
@@ -41,10 +43,12 @@ pub struct Pass<'a, A: TrainableKernels> {
     pub decoder: &'a Decoder<A>,
 }
 
-/// One block's input, and its output with the graph between them where that is kept.
-struct Stage<A: TrainableKernels> {
-    input: Tensor<A, 3>,
-    output: Option<Tensor<A, 3>>,
+/// What is kept of one block.
+enum Stage<A: TrainableKernels> {
+    /// Its input and its output, with the graph between them.
+    Graph { input: Tensor<A, 3>, output: Tensor<A, 3> },
+    /// Its input.
+    Input(Tensor<A::InnerBackend, 3>),
 }
 
 impl<A: TrainableKernels> Pass<'_, A> {
@@ -64,16 +68,25 @@ impl<A: TrainableKernels> Pass<'_, A> {
         let mut x = embedded.clone().inner();
         let mut stages = Vec::with_capacity(decoder.blocks.len());
         for layer in 0..decoder.blocks.len() {
-            let (input, output) = self.block(layer, x, &batch, options.seed);
-            x = output.clone().inner();
-            stages.push(Stage { input, output: (options.recompute == Recompute::Never).then_some(output) });
+            x = match options.recompute {
+                Recompute::Never => {
+                    let (input, output) = self.block(layer, x, &batch, options.seed);
+                    let x = output.clone().inner();
+                    stages.push(Stage::Graph { input, output });
+                    x
+                }
+                Recompute::Blocks => {
+                    stages.push(Stage::Input(x.clone()));
+                    self.without_graph(layer, x, &batch, options.seed)
+                }
+            };
         }
 
         let last = Tensor::<A, 3>::from_inner(x).require_grad();
         let hidden = decoder.norm.forward(last.clone());
         let [number, tokens, width] = hidden.dims();
         let flat = hidden.clone().inner().reshape([number * tokens, width]);
-        let head = head(decoder);
+        let head = head(decoder, options.row);
         let (losses, slope) =
             cross_entropy(flat, &head, rows.questions(), distillation.as_ref(), options.loss, gradients);
         let slope = slope.reshape([number, tokens, width]);
@@ -81,9 +94,9 @@ impl<A: TrainableKernels> Pass<'_, A> {
 
         while let Some(stage) = stages.pop() {
             let layer = stages.len();
-            let (input, output) = match stage.output {
-                Some(output) => (stage.input, output),
-                None => self.block(layer, stage.input.inner(), &batch, options.seed),
+            let (input, output) = match stage {
+                Stage::Graph { input, output } => (input, output),
+                Stage::Input(x) => self.block(layer, x, &batch, options.seed),
             };
             slope = pull(&decoder.blocks[layer], &input, output, slope, gradients);
         }
@@ -93,8 +106,24 @@ impl<A: TrainableKernels> Pass<'_, A> {
             if let Some(gradient) = decoder.embedding.val().grad_remove(&mut found) {
                 gradients.add(decoder.embedding.id, gradient);
             }
+        } else if let Some(token) = options.row {
+            gradients.add(decoder.embedding.id, rows.of_token(token, slope));
         }
         losses
+    }
+
+    /// A block's output alone. Autodiff would hold a graph until the next backward pass, even where nobody has its end,
+    /// so that none is made: nothing is asked for its gradient. It stays the backend of training, for dropout.
+    fn without_graph(
+        &self,
+        layer: usize,
+        x: Tensor<A::InnerBackend, 3>,
+        batch: &Batch<A>,
+        seed: u64,
+    ) -> Tensor<A::InnerBackend, 3> {
+        A::seed(&x.device(), seed.wrapping_add((layer as u64) << 32));
+        let block = self.decoder.blocks[layer].clone().no_grad();
+        block.forward(Tensor::from_inner(x), &batch.rotary, &batch.mask).inner()
     }
 
     /// A block's input, ready to receive a gradient, and its output. The random choices are the same each time.
@@ -133,10 +162,15 @@ fn pull<A: TrainableKernels, M: AutodiffModule<A>>(
     input.grad_remove(&mut found).unwrap_or_else(|| input.clone().inner().zeros_like())
 }
 
-fn head<A: TrainableKernels>(decoder: &Decoder<A>) -> Head<A::InnerBackend> {
+fn head<A: TrainableKernels>(decoder: &Decoder<A>, row: Option<u32>) -> Head<A::InnerBackend> {
     let parameter = decoder.output_weight();
     let weight = parameter.val();
-    Head { parameter: weight.is_require_grad().then_some(parameter.id), weight: weight.inner() }
+    let learns = match (weight.is_require_grad(), row) {
+        (true, _) => Learns::All,
+        (false, Some(token)) => Learns::Row(token),
+        (false, None) => Learns::Nothing,
+    };
+    Head { parameter: parameter.id, learns, weight: weight.inner() }
 }
 
 /// The teacher sees everything: full attention over each document.

@@ -4,6 +4,7 @@ use anllm_core::{Place, SegmentTracker, Segments};
 use anllm_kernels::Kernels;
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Row, Sight};
+use burn::tensor::{Tensor, TensorData};
 
 /// One row of training text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,15 @@ impl Prepared {
 
     pub(crate) fn questions(&self) -> &[Question] {
         &self.questions
+    }
+
+    /// The gradient of one token's embedding, `[1, C]`: the sum of `slope` `[B, T, C]` over the places where it stands.
+    pub(crate) fn of_token<B: Kernels>(&self, token: u32, slope: Tensor<B, 3>) -> Tensor<B, 2> {
+        let [rows, tokens, width] = slope.dims();
+        let here: Vec<f32> = self.ids.iter().flatten().map(|id| f32::from(*id == token)).collect();
+        let here =
+            Tensor::<B, 2>::from_data(TensorData::new(here, [1, rows * tokens]), (&slope.device(), slope.dtype()));
+        here.matmul(slope.reshape([rows * tokens, width]))
     }
 
     /// Puts the rows on the decoder's device.

@@ -17,7 +17,7 @@ pub(crate) struct Trace {
     pub(crate) reports: Vec<StepReport>,
 }
 
-impl Observer for Trace {
+impl Observer<Flex> for Trace {
     fn step(&mut self, report: &StepReport) {
         self.losses.push((report.step, report.loss.to_bits()));
         self.reports.push(report.clone());

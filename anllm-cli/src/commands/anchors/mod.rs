@@ -19,7 +19,8 @@ mod text;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use anllm_model::Checkpoint;
+use anllm_core::Segments;
+use anllm_model::{Checkpoint, Tokenizer};
 
 use self::reading::Reading;
 use self::text::Style;
@@ -87,6 +88,16 @@ fn page(reading: &Reading, args: &AnchorsArgs) -> anyhow::Result<String> {
         parts.push(summary::text(reading));
     }
     Ok(parts.join("\n"))
+}
+
+/// A row of tokens as the text is shown, for other commands.
+pub(super) fn marked(tokenizer: &Tokenizer, ids: &[u32], segments: &Segments) -> String {
+    text::marked(segments, &spelling::tokens(tokenizer, ids), style())
+}
+
+/// How to read it.
+pub(super) fn legend() -> &'static str {
+    text::legend(style())
 }
 
 fn style() -> Style {

@@ -1,9 +1,9 @@
 //! The text with its segments and anchors marked: by colours, or by characters where there are none.
 
-use anllm_core::Place;
+use anllm_core::{Place, Segments};
 
 use super::reading::Reading;
-use super::spelling::push_visible;
+use super::spelling::{Token, push_visible};
 
 /// How segments and anchors are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +22,22 @@ const RESET: &str = "\x1b[0m";
 
 /// The whole text, and a line that says how to read it.
 pub(super) fn render(reading: &Reading, style: Style) -> String {
+    marked(&reading.segments, &reading.tokens, style) + "\n" + legend(style)
+}
+
+/// How to read a marked text, a line.
+pub(super) fn legend(style: Style) -> &'static str {
+    match style {
+        Style::Colour => "each background is a segment; bold on red is an anchor\n",
+        Style::Plain => "⟨ ⟩ is an anchor, │ ends a segment\n",
+    }
+}
+
+/// The text with its segments and anchors marked, ended by a line break.
+pub(super) fn marked(segments: &Segments, tokens: &[Token], style: Style) -> String {
     let mut text = String::new();
-    for (place, token) in reading.places() {
-        let ends = place.anchor && place.index + 1 < reading.ids.len();
+    for (place, token) in segments.places().iter().zip(tokens) {
+        let ends = place.anchor && place.index + 1 < tokens.len();
         let shown = visible(&token.text, place.anchor);
         match style {
             Style::Colour => colour(&mut text, &shown, place),
@@ -39,10 +52,6 @@ pub(super) fn render(reading: &Reading, style: Style) -> String {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(match style {
-        Style::Colour => "\neach background is a segment; bold on red is an anchor\n",
-        Style::Plain => "\n⟨ ⟩ is an anchor, │ ends a segment\n",
-    });
     text
 }
 

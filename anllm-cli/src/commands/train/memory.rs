@@ -1,0 +1,31 @@
+//! How much memory the program takes, as the system counts it.
+
+use serde::Serialize;
+
+/// Bytes of the program in memory. A GPU's own memory is not among them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Memory {
+    /// Now; none where the system does not say.
+    pub(super) memory_bytes: Option<u64>,
+    /// The most there ever were.
+    pub(super) peak_memory_bytes: Option<u64>,
+}
+
+impl Memory {
+    /// As it is now.
+    #[cfg(target_os = "linux")]
+    pub(super) fn now() -> Self {
+        let status = procfs::process::Process::myself().and_then(|process| process.status()).ok();
+        let bytes = |kilobytes: Option<u64>| kilobytes.map(|k| k * 1024);
+        Self {
+            memory_bytes: bytes(status.as_ref().and_then(|s| s.vmrss)),
+            peak_memory_bytes: bytes(status.as_ref().and_then(|s| s.vmhwm)),
+        }
+    }
+
+    /// As it is now.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn now() -> Self {
+        Self::default()
+    }
+}
