@@ -38,7 +38,7 @@ pub struct MemoryEstimate {
     pub activations: usize,
     /// The larger of what comes and goes: one block's backward pass, or a chunk of logits with its loss.
     pub working: usize,
-    /// What writing a model takes, when no pass runs: with adapters a merged copy of the weights.
+    /// What writing a model takes, when no pass runs: the largest matrix, and with adapters a merged copy of the weights.
     pub saving: usize,
 }
 
@@ -68,7 +68,7 @@ impl MemoryEstimate {
             moments: (2.0 * F32 * trained as f64) as usize,
             activations: activations as usize,
             working: backward.max(logits) as usize,
-            saving: if adapters.is_some() { all as usize } else { (2.0 * vocabulary * width) as usize },
+            saving: (2.0 * vocabulary * width + adapters.map_or(0.0, |_| all)) as usize,
         }
     }
 

@@ -174,6 +174,32 @@ fn recomputing_changes_no_bit() {
 }
 
 #[test]
+fn the_gradient_of_one_row_is_that_row_of_the_whole_gradient() {
+    for folder in fixtures() {
+        let golden = Golden::open(&folder);
+        let decoder = golden.decoder();
+        let row = golden.row();
+        let (_, whole) = backward(&decoder, &[&row], Recompute::Never);
+        let frozen = decoder.clone().no_grad();
+        let token = row.ids[5];
+        let prepared = Prepared::new(&[&row]);
+        let mut alone = Gradients::default();
+        let options = PassOptions { row: Some(token), ..options(prepared.asked(), Recompute::Blocks) };
+        Pass { decoder: &frozen }.backward(&prepared, None, options, &mut alone);
+        for matrix in [&decoder.embedding, decoder.output_weight()] {
+            let values = |gradients: &Gradients<Flex>| -> Vec<f32> {
+                gradients.get(matrix.id).unwrap().clone().into_data().into_vec().unwrap()
+            };
+            let width = matrix.val().dims()[1];
+            let expected = &values(&whole)[token as usize * width..(token as usize + 1) * width];
+            let off = distance(&values(&alone), expected);
+            assert!(off < 1e-5, "{}: off by {off}", folder.display());
+        }
+        assert_eq!(by_name(&decoder, &alone).len(), 1 + usize::from(decoder.head.is_some()), "nothing else learns");
+    }
+}
+
+#[test]
 fn a_padded_batch_is_the_sum_of_its_rows() {
     let golden = Golden::open(&fixtures()[0]);
     let decoder = golden.decoder();

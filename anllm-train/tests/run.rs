@@ -220,6 +220,39 @@ fn adapters_learn_alone_and_merge_into_the_same_model() {
 }
 
 #[test]
+fn the_row_of_an_added_token_learns_beside_adapters_and_is_taken_up_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let base = trainer(&config, None).run(&mut Trace::default(), &AtomicBool::new(false)).unwrap().checkpoint;
+    config.model.from = Some(base);
+    (config.model.scratch, config.model.tokenizer, config.model.anchors) = (None, None, None);
+    config.model.add_ac = Some("mean".to_owned());
+    config.lora = Some(LoraSection { rank: 2, ..LoraSection::default() });
+    config.optimizer.weight_decay = 0.1;
+    let mut expected = Trace::default();
+    config.save.output = folder.path().join("whole");
+    trainer(&config, None).run(&mut expected, &AtomicBool::new(false)).unwrap();
+
+    config.save.output = folder.path().join("parts");
+    let mut trace = Trace::default();
+    let mut first = trainer(&config, None);
+    for _ in 0..5 {
+        trace.step(&first.step().unwrap());
+    }
+    first.save().unwrap();
+    let saved = Saved::latest(&config.save.output).unwrap().unwrap();
+    trainer(&config, Some(&saved)).run(&mut trace, &AtomicBool::new(false)).unwrap();
+    assert_eq!(trace.losses, expected.losses);
+
+    config.save.output = folder.path().join("frozen");
+    config.lora = config.lora.map(|lora| LoraSection { train_ac: false, ..lora });
+    let mut frozen = Trace::default();
+    trainer(&config, None).run(&mut frozen, &AtomicBool::new(false)).unwrap();
+    let last = |trace: &Trace| trace.reports[11].loss_on_anchors.unwrap();
+    assert!(last(&expected) < last(&frozen), "{} with its row, {} without", last(&expected), last(&frozen));
+}
+
+#[test]
 fn a_begin_token_that_the_text_writes_itself_comes_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());

@@ -143,7 +143,8 @@ pub struct TrainSection {
     pub mask: MaskMode,
     /// Steps over which `anneal` closes the mask.
     pub anneal_steps: usize,
-    /// Share of the divergence from the same weights under full attention (with LoRA: from the base) in the loss.
+    /// Share of the divergence from the same weights under full attention (with LoRA: from the base, whose row of `<AC>`
+    /// is the trained one) in the loss.
     pub distill: f64,
     /// Drops each block's intermediate results and computes them again: less memory, a third more work.
     pub gradient_checkpointing: bool,

@@ -98,6 +98,7 @@ impl<B: Kernels> Observer<B> for Watch {
     fn step(&mut self, report: &StepReport) {
         let memory = Memory::now();
         let part = |name: &str, value: Option<String>| value.map_or(String::new(), |value| format!("  {name} {value}"));
+        self.bar.set_position(report.step as u64);
         self.bar.set_message(format!(
             "loss {:.4}{}  |g| {:.2}  {:.0} tokens/s{}",
             report.loss,
@@ -106,7 +107,6 @@ impl<B: Kernels> Observer<B> for Watch {
             report.tokens_per_s,
             part("memory", memory.memory_bytes.map(|count| bytes(count as usize))),
         ));
-        self.bar.set_position(report.step as u64);
         if !report.step.is_multiple_of(self.every) {
             return;
         }
@@ -173,7 +173,7 @@ fn bar(steps: usize, taken: usize, output: Output) -> ProgressBar {
     if output.is_json() {
         return ProgressBar::hidden();
     }
-    let template = "step {pos}/{len} {bar:20} {msg}  {eta} left";
+    let template = "step {pos}/{len} {bar:20} {eta} left  {wide_msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(steps as u64).with_style(style).with_position(taken as u64);
     // What an earlier process took says nothing of this one's speed.
