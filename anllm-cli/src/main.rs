@@ -3,6 +3,7 @@
 //! maps outcomes to exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 
 mod args;
+mod bundled;
 mod commands;
 mod device;
 mod output;

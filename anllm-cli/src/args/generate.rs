@@ -10,12 +10,12 @@ use super::model::RunArgs;
 
 /// Options of `anllm generate`.
 #[derive(Debug, Clone, Args)]
-#[command(group = ArgGroup::new("source").required(true).args(["prompt", "prompt_file", "stdin"]))]
+#[command(group = ArgGroup::new("source").args(["prompt", "prompt_file", "stdin"]))]
 pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,
 
-    /// The prompt.
+    /// The prompt. A bundled model without one begins with "Once upon a time".
     #[arg(long, short, env = "ANLLM_PROMPT", value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
 

@@ -3,22 +3,32 @@
 use std::path::PathBuf;
 
 use anllm_core::{PolicyKind, RuleChoice};
+use anllm_model::{Checkpoint, CheckpointError};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
+use crate::bundled;
 use crate::device::DeviceChoice;
 
 /// Which checkpoint.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ModelArgs {
-    /// A Hugging Face model folder, or a .gguf file.
-    #[arg(long, short, env = "ANLLM_MODEL", value_name = "PATH")]
+    /// A Hugging Face model folder, a .gguf file, or one of the two story tellers in the program: bundled:ep, whose
+    /// anchors are the tokens that end sentences, and bundled:ac, with <AC> after each sentence.
+    #[arg(long, short, env = "ANLLM_MODEL", value_name = "PATH", default_value = bundled::DEFAULT)]
     pub(crate) model: PathBuf,
 
     /// Which tokens are anchors: model (what the checkpoint says), ep (the token "."), ac (the token <AC>),
     /// tokens:A|B, ids:30,1673, endswith:.|!|?, every:N, none.
     #[arg(long, env = "ANLLM_ANCHORS", value_name = "RULE", default_value = "model")]
     pub(crate) anchors: RuleChoice,
+}
+
+impl ModelArgs {
+    /// Opens the checkpoint.
+    pub(crate) fn open(&self) -> Result<Checkpoint, CheckpointError> {
+        bundled::open(&self.model).unwrap_or_else(|| Checkpoint::open(&self.model))
+    }
 }
 
 /// How a model runs.

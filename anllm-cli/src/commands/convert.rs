@@ -12,7 +12,7 @@ use crate::args::{AddAc, ConvertArgs, Dtype};
 use crate::output::Output;
 
 pub(crate) fn run(args: ConvertArgs, output: &Output) -> anyhow::Result<()> {
-    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let checkpoint = args.model.open()?;
     let anchors = match &args.model.anchors {
         RuleChoice::Model => None,
         RuleChoice::Rule(rule) => {

@@ -18,7 +18,7 @@ pub(crate) fn run(args: EvalArgs, output: &Output) -> anyhow::Result<()> {
 
 fn ppl(args: PplArgs, output: &Output) -> anyhow::Result<()> {
     setup::threads(&args.run)?;
-    let checkpoint = Checkpoint::open(&args.run.model.model)?;
+    let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let ids = setup::encode(&tokenizer, &setup::read_text(&args.text)?, args.limit_tokens)?;

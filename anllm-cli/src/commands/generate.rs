@@ -10,10 +10,13 @@ use std::time::Instant;
 use anllm_core::{AnchorRule, PolicyKind, Vocabulary};
 use anllm_infer::{Generation, Request, Sampling, StopReason};
 use anllm_model::{Checkpoint, Framing, Tokenizer};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use serde_json::json;
 
 use super::setup::{self, Rules};
-use crate::args::GenerateArgs;
+use crate::args::{Cli, GenerateArgs};
+use crate::bundled;
 use crate::device::{Task, run_on};
 use crate::output::{Interrupted, Output, bytes};
 
@@ -22,7 +25,7 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
     setup::threads(&args.run)?;
     let text = prompt(&args)?;
     anyhow::ensure!(!text.is_empty(), "the prompt is empty\n  hint: give --prompt TEXT, --prompt-file FILE or -");
-    let checkpoint = Checkpoint::open(&args.run.model.model)?;
+    let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let prompt = tokenizer.encode(&with_anchors(&args, &text, &rules, &tokenizer)?, Framing::Framed)?;
@@ -49,7 +52,12 @@ fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {
     match (&args.prompt, &args.prompt_file) {
         (Some(text), _) => Ok(text.clone()),
         (None, Some(file)) => setup::read_text(file),
-        (None, None) => setup::read_text(Path::new("-")),
+        (None, None) if args.stdin.is_some() => setup::read_text(Path::new("-")),
+        (None, None) if bundled::names(&args.run.model.model) => Ok(bundled::PROMPT.to_owned()),
+        (None, None) => {
+            let reason = "there is no prompt: give one of <--prompt <TEXT>|--prompt-file <FILE>|->";
+            Cli::command().error(ErrorKind::MissingRequiredArgument, reason).exit()
+        }
     }
 }
 
@@ -94,8 +102,11 @@ impl Task for Generate {
         let engine = setup::engine::<B>(&args.run, &self.checkpoint, rules.matcher, &device)?;
         let load_s = self.start.elapsed().as_secs_f64();
         let interrupted = watch_for_interrupt();
+        // A beginning that the reader did not write belongs to the story.
+        let nobody_asked =
+            args.prompt.is_none() && args.prompt_file.is_none() && args.stdin.is_none() && !output.is_json();
 
-        if args.echo {
+        if args.echo || nobody_asked {
             output.text(&self.text)?;
         }
         let prompt_tokens = self.prompt.len();

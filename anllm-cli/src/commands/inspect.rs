@@ -11,7 +11,7 @@ use crate::args::InspectArgs;
 use crate::output::{Output, bytes};
 
 pub(crate) fn run(args: InspectArgs, output: &Output) -> anyhow::Result<()> {
-    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let checkpoint = args.model.open()?;
     let value = describe(&checkpoint, &args)?;
     match output.is_json() {
         true => output.json(&value),

@@ -13,7 +13,7 @@ use crate::output::Output;
 
 pub(crate) fn run(args: LogitsArgs, output: &Output) -> anyhow::Result<()> {
     setup::threads(&args.run)?;
-    let checkpoint = Checkpoint::open(&args.run.model.model)?;
+    let checkpoint = args.run.model.open()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let vocab = checkpoint.config().vocab_size;
     let ids = args.ids.clone();

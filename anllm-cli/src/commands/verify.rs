@@ -12,7 +12,7 @@ use crate::output::Output;
 
 pub(crate) fn run(args: VerifyArgs, output: &Output) -> anyhow::Result<()> {
     setup::threads(&args.run)?;
-    let checkpoint = Checkpoint::open(&args.run.model.model)?;
+    let checkpoint = args.run.model.open()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Anchor)?;
     let text = match &args.text {
         Some(file) => setup::read_text(file)?,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::source::{Document, Source};
-use super::tokens::{TokenDocument, TokenFile};
+use super::tokens::{TokenDocument, TokenFile, TokenWriter, VERSION};
 use crate::error::TrainError;
 
 /// How documents become tokens.
@@ -47,7 +47,7 @@ impl Reading<'_> {
                 Err(error) => tracing::warn!("{error}; reading the text again"),
             }
         }
-        let mut all = Vec::new();
+        let mut writer = TokenWriter::create(&path)?;
         let mut documents = source.documents();
         loop {
             let some: Vec<Document> = documents.by_ref().take(AT_ONCE).collect::<Result<_, _>>()?;
@@ -55,9 +55,9 @@ impl Reading<'_> {
                 break;
             }
             let encoded = some.par_iter().map(|document| self.encode(document)).collect::<Result<Vec<_>, _>>()?;
-            all.extend(encoded);
+            encoded.iter().try_for_each(|document| writer.push(document))?;
         }
-        TokenFile::write(&path, &all)?;
+        writer.finish()?;
         TokenFile::open(&path)
     }
 
@@ -88,7 +88,7 @@ impl Reading<'_> {
     fn key(&self, source: &Source) -> Result<Option<String>, TrainError> {
         #[derive(Serialize)]
         struct Settings<'a> {
-            version: u32,
+            version: u64,
             source: &'a super::source::SourceConfig,
             inserter: Option<String>,
             begin: Option<u32>,
@@ -96,7 +96,8 @@ impl Reading<'_> {
         }
         let mut hasher = blake3::Hasher::new();
         let inserter = self.inserter.map(|i| format!("{i:?}"));
-        let settings = Settings { version: 1, source: source.config(), inserter, begin: self.begin, end: self.end };
+        let settings =
+            Settings { version: VERSION, source: source.config(), inserter, begin: self.begin, end: self.end };
         hasher.update(serde_json::to_string(&settings).unwrap_or_default().as_bytes());
         hasher.update(self.tokenizer_json.as_bytes());
         let files: Vec<PathBuf> = source.files().map(Path::to_owned).collect();

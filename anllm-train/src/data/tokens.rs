@@ -1,11 +1,11 @@
 //! Documents as tokens, in a file that is mapped: made once for each text, tokenizer and way of reading, found again
 //! by a hash of all three.
 //!
-//! The file: a header of 32 bytes (`ANLLMTOK`, version, number of documents, number of tokens), the end of each
-//! document (`u64`), the ids (`u32`), one byte for each token saying whether it is a target. Little-endian.
+//! The file: a header of 32 bytes (`ANLLMTOK`, version, number of documents, number of tokens), the tokens (`u32`: the
+//! id, and in the highest bit whether it is a target), the end of each document (`u64`). Little-endian.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anllm_model::checkpoint::MappedFile;
@@ -13,8 +13,11 @@ use anllm_model::checkpoint::MappedFile;
 use crate::error::TrainError;
 
 const MAGIC: &[u8; 8] = b"ANLLMTOK";
-const VERSION: u64 = 1;
+const DOING: &str = "write the tokenised text";
+pub(super) const VERSION: u64 = 2;
 const HEADER: usize = 32;
+/// Set in tokens that the loss asks for.
+const TARGET: u32 = 1 << 31;
 
 /// One document's tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,35 +48,11 @@ impl TokenFile {
     /// # Errors
     /// When writing fails; there is no file at `path` then that was not there before.
     pub fn write(path: &Path, documents: &[TokenDocument]) -> Result<(), TrainError> {
-        let io = |e| TrainError::io(path, "write the tokenised text", e);
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(io)?;
-        let aside = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-        let mut out = std::io::BufWriter::with_capacity(1 << 20, aside);
-        let tokens: usize = documents.iter().map(|d| d.ids.len()).sum();
-        let mut write = || {
-            out.write_all(MAGIC)?;
-            for number in [VERSION, documents.len() as u64, tokens as u64] {
-                out.write_all(&number.to_le_bytes())?;
-            }
-            let mut end = 0u64;
-            for document in documents {
-                end += document.ids.len() as u64;
-                out.write_all(&end.to_le_bytes())?;
-            }
-            for id in documents.iter().flat_map(|d| &d.ids) {
-                out.write_all(&id.to_le_bytes())?;
-            }
-            for target in documents.iter().flat_map(|d| &d.targets) {
-                out.write_all(&[u8::from(*target)])?;
-            }
-            Ok(())
-        };
-        write().map_err(io)?;
-        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(path).map_err(|e| io(e.error))?;
-        Ok(())
+        let mut writer = TokenWriter::create(path)?;
+        for document in documents {
+            writer.push(document)?;
+        }
+        writer.finish()
     }
 
     /// Opens a file.
@@ -92,7 +71,8 @@ impl TokenFile {
             return Err(bad("another kind of file, or another version"));
         }
         let (documents, tokens) = (number(16), number(24));
-        let expected = documents.checked_mul(8).and_then(|d| tokens.checked_mul(5)?.checked_add(d + HEADER as u64));
+        let ends = documents.checked_mul(8).and_then(|ends| ends.checked_add(HEADER as u64));
+        let expected = ends.and_then(|ends| tokens.checked_mul(4)?.checked_add(ends));
         if expected != Some(file.len()) {
             return Err(bad("a length that does not fit its header"));
         }
@@ -118,23 +98,80 @@ impl TokenFile {
     pub fn span(&self, document: usize, start: usize, length: usize) -> TokenDocument {
         let first = self.start(document) + start;
         let last = (first + length).min(self.end(document));
-        let ids = HEADER + 8 * self.documents;
-        let targets = ids + 4 * self.tokens;
-        let id = |at: usize| self.map[ids + 4 * at..ids + 4 * at + 4].try_into().map_or(0, u32::from_le_bytes);
+        let (tokens, _) = self.map[HEADER + 4 * first..HEADER + 4 * last].as_chunks::<4>();
+        let tokens = tokens.iter().map(|bytes| u32::from_le_bytes(*bytes));
         TokenDocument {
-            ids: (first..last).map(id).collect(),
-            targets: (first..last).map(|at| self.map[targets + at] != 0).collect(),
+            ids: tokens.clone().map(|token| token & !TARGET).collect(),
+            targets: tokens.map(|token| token & TARGET != 0).collect(),
         }
     }
 
     fn end(&self, document: usize) -> usize {
-        let at = HEADER + 8 * document;
+        let at = HEADER + 4 * self.tokens + 8 * document;
         let end = self.map[at..at + 8].try_into().map_or(0, u64::from_le_bytes) as usize;
         end.min(self.tokens)
     }
 
     fn start(&self, document: usize) -> usize {
         document.checked_sub(1).map_or(0, |before| self.end(before))
+    }
+}
+
+/// A file in the making, document by document: of the text no more than the document at hand is in memory.
+pub(crate) struct TokenWriter {
+    path: PathBuf,
+    out: std::io::BufWriter<tempfile::NamedTempFile>,
+    /// Eight bytes for each document.
+    ends: Vec<u64>,
+}
+
+impl TokenWriter {
+    /// Begins a file that will be at `path`; it is written beside it.
+    pub(crate) fn create(path: &Path) -> Result<Self, TrainError> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let begin = || {
+            fs::create_dir_all(folder)?;
+            let mut out = std::io::BufWriter::with_capacity(1 << 20, tempfile::NamedTempFile::new_in(folder)?);
+            out.write_all(&[0; HEADER])?;
+            Ok(Self { path: path.to_owned(), out, ends: Vec::new() })
+        };
+        begin().map_err(|e| TrainError::io(path, DOING, e))
+    }
+
+    /// Adds a document.
+    pub(crate) fn push(&mut self, document: &TokenDocument) -> Result<(), TrainError> {
+        let mut write = || {
+            for (id, target) in document.ids.iter().zip(&document.targets) {
+                let token = id | if *target { TARGET } else { 0 };
+                self.out.write_all(&token.to_le_bytes())?;
+            }
+            Ok(())
+        };
+        write().map_err(|e| TrainError::io(&self.path, DOING, e))?;
+        self.ends.push(self.ends.last().copied().unwrap_or(0) + document.ids.len() as u64);
+        Ok(())
+    }
+
+    /// Puts the file at its path.
+    pub(crate) fn finish(mut self) -> Result<(), TrainError> {
+        let mut finish = || {
+            for end in &self.ends {
+                self.out.write_all(&end.to_le_bytes())?;
+            }
+            self.out.seek(SeekFrom::Start(0))?;
+            self.out.write_all(MAGIC)?;
+            for number in [VERSION, self.ends.len() as u64, self.ends.last().copied().unwrap_or(0)] {
+                self.out.write_all(&number.to_le_bytes())?;
+            }
+            self.out.flush()
+        };
+        finish().map_err(|e| TrainError::io(&self.path, DOING, e))?;
+        let place = |path: &Path| {
+            let file = self.out.into_inner().map_err(|e| e.into_error())?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|e| e.error)
+        };
+        place(&self.path).map(drop).map_err(|e| TrainError::io(&self.path, DOING, e))
     }
 }
 

@@ -20,7 +20,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anllm_core::Segments;
-use anllm_model::{Checkpoint, Tokenizer};
+use anllm_model::Tokenizer;
 
 use self::reading::Reading;
 use self::text::Style;
@@ -52,7 +52,7 @@ pub(crate) fn run(args: AnchorsArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 fn read(args: &AnchorsArgs) -> anyhow::Result<Reading> {
-    let checkpoint = Checkpoint::open(&args.model.model)?;
+    let checkpoint = args.model.open()?;
     let rule = setup::rule(&args.model.anchors, checkpoint.config()).unwrap_or_else(setup::assumed);
     let matcher = setup::matcher(&rule, &checkpoint)?;
     let tokenizer = checkpoint.tokenizer()?;

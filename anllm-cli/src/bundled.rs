@@ -1,0 +1,37 @@
+//! The models that are part of the program, so that it writes text without a download.
+
+use std::path::Path;
+
+use anllm_model::checkpoint::EmbeddedFiles;
+use anllm_model::{Checkpoint, CheckpointError};
+
+macro_rules! files {
+    ($folder:literal) => {
+        EmbeddedFiles {
+            config: include_str!(concat!("../../assets/", $folder, "/config.json")),
+            tokenizer: include_str!(concat!("../../assets/", $folder, "/tokenizer.json")),
+            weights: include_bytes!(concat!("../../assets/", $folder, "/model.safetensors")),
+        }
+    };
+}
+
+/// The model that `--model` means when it is not given, by name.
+pub(crate) const DEFAULT: &str = "bundled:ep";
+
+/// How a story begins when nobody says.
+pub(crate) const PROMPT: &str = "Once upon a time";
+
+/// Whether `path` is the name of a bundled model.
+pub(crate) fn names(path: &Path) -> bool {
+    matches!(path.to_str(), Some("bundled:ep" | "bundled:ac"))
+}
+
+/// Opens a bundled model; `None` where `path` is not the name of one.
+pub(crate) fn open(path: &Path) -> Option<Result<Checkpoint, CheckpointError>> {
+    let files = match path.to_str()? {
+        "bundled:ep" => files!("tiny-ep"),
+        "bundled:ac" => files!("tiny-ac"),
+        _ => return None,
+    };
+    Some(Checkpoint::embedded(path, files))
+}
