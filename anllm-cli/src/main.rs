@@ -38,6 +38,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Eval(args) => commands::eval::run(args, output),
         Command::Verify(args) => commands::verify::run(args, output),
         Command::Logits(args) => commands::logits::run(args, output),
+        Command::Bench(args) => commands::bench::run(&args, output),
         Command::Anchors(args) => commands::anchors::run(args, output),
         Command::Inspect(args) => commands::inspect::run(args, output),
         Command::Convert(args) => commands::convert::run(args, output),

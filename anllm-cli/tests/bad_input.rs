@@ -70,7 +70,7 @@ fn model_paths() {
     fs::copy(fixture(ANY).join("config.json"), folder.path().join("config.json")).unwrap();
     model_refused(folder.path(), &["model.safetensors", "model.safetensors.index.json"]);
     model_refused(&fixture(ANY).join("config.json"), &["config.json", "expected a GGUF file", "`{\\n  `"]);
-    refused(&mut anllm(["inspect"]), 2, &["--model <PATH>"]);
+    model_refused(Path::new("bundled:ex"), &["bundled:ex", "cannot open the model"]);
     refused(&mut anllm(["inspect", "--model", ""]), 2, &["--model <PATH>"]);
 }
 

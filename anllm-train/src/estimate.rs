@@ -3,22 +3,23 @@
 use anllm_model::ModelConfig;
 use serde::Serialize;
 
-use crate::config::TrainConfig;
+use crate::config::{MaskMode, TrainConfig};
 use crate::lora::adapter_parameters;
 
 /// Bytes of a 32-bit float.
 const F32: f64 = 4.0;
 
 // What one block keeps for its backward pass, in numbers of whole tensors: fitted to the peaks that runs of different
-// shapes log (`peak_memory_bytes`) on the CPU backend. They change with the operations in `anllm_model::decoder`.
+// shapes log (`peak_memory_bytes`) on the CPU backend. They change with the operations in `anllm_model::decoder`
+// and `anllm_kernels`.
 /// Of the width of the model, `[B, T, C]`.
-const STREAMS: f64 = 6.0;
+const STREAMS: f64 = 5.3;
 /// Of the width of all query, key and value heads, `[B, T, (H+2K)·D]`.
-const HEADS: f64 = 1.5;
-/// Of attention scores, `[B, H, T, T]`.
+const HEADS: f64 = 1.4;
+/// Of attention scores, `[B, H, T, T]`, while the mask closes: other masks need no scores to be kept.
 const SCORES: f64 = 3.2;
 /// Of the width of the MLP, `[B, T, M]`.
-const INNER: f64 = 5.2;
+const INNER: f64 = 3.2;
 /// What a block's backward pass takes beside what was kept for it, as a share of that.
 const BACKWARD: f64 = 0.3;
 /// Tensors of the size of a chunk of logits that its loss takes.
@@ -48,9 +49,10 @@ impl MemoryEstimate {
         let (context, width) = (config.data.context as f64, model.hidden_size as f64);
         let tokens = config.train.rows_at_once.min(config.train.rows_per_step) as f64 * context;
         let layers = model.layers as f64;
+        let scores = if config.train.mask == MaskMode::Anneal { SCORES } else { 0.0 };
         let per_token = STREAMS * width
             + HEADS * ((model.heads + 2 * model.kv_heads) * model.head_dim) as f64
-            + SCORES * model.heads as f64 * context
+            + scores * model.heads as f64 * context
             + INNER * model.intermediate_size as f64;
         let block = F32 * tokens * per_token;
         // Between the passes: everything, or the input of each block, which is then computed again.

@@ -4,6 +4,7 @@
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 
 mod anchors;
+mod bench;
 mod convert;
 mod eval;
 mod generate;
@@ -15,6 +16,7 @@ mod verify;
 use clap::{Parser, Subcommand};
 
 pub(crate) use anchors::AnchorsArgs;
+pub(crate) use bench::BenchArgs;
 pub(crate) use convert::{AddAc, ConvertArgs};
 pub(crate) use eval::{EvalArgs, EvalCommand, PplArgs};
 pub(crate) use generate::GenerateArgs;
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Print the raw next-token scores of every position.
     Logits(LogitsArgs),
+    /// Measure speed and memory: prefill and decode by length and policy, or training steps.
+    Bench(BenchArgs),
     /// Show the anchors and segments of a text, its mask, and what a cache would keep.
     Anchors(AnchorsArgs),
     /// Show what a checkpoint holds.

@@ -1,6 +1,7 @@
 //! One file for each command: resolve the arguments, run, show.
 
 pub(crate) mod anchors;
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod devices;
@@ -9,6 +10,7 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod man;
+mod memory;
 mod setup;
 pub(crate) mod train;
 pub(crate) mod verify;

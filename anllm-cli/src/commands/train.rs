@@ -1,7 +1,6 @@
 //! `anllm train`: settings read, a run started or taken up, its measurements shown and written.
 
 mod dry;
-mod memory;
 mod samples;
 mod watch;
 

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 
-use super::memory::Memory;
+use super::super::memory::Memory;
 use super::samples::Samples;
 use crate::output::{Output, bytes};
 

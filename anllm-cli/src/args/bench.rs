@@ -1,0 +1,43 @@
+//! `anllm bench`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{FalseyValueParser, RangedU64ValueParser};
+
+use super::model::RunArgs;
+
+/// Options of `anllm bench`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    /// Lengths to measure at, in tokens.
+    #[arg(long, env = "ANLLM_CONTEXT", value_name = "N,…", value_delimiter = ',', default_value = "128,512,2048",
+        value_parser = RangedU64ValueParser::<usize>::new().range(2..))]
+    pub(crate) context: Vec<usize>,
+
+    /// Tokens decoded after each prompt.
+    #[arg(long, env = "ANLLM_NEW_TOKENS", value_name = "N", default_value_t = 32,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) new_tokens: usize,
+
+    /// Repetitions, after one to warm up. Medians are reported, with the slowest and the fastest.
+    #[arg(long, env = "ANLLM_REPS", value_name = "R", default_value_t = 5,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) reps: usize,
+
+    /// The text to read; - is standard input. It is repeated where it is too short. Without it a short one of its own.
+    #[arg(long, env = "ANLLM_TEXT", value_name = "FILE")]
+    pub(crate) text: Option<PathBuf>,
+
+    /// Measure training steps of one row each, under the anchor mask and under full attention.
+    #[arg(long, env = "ANLLM_TRAIN", value_parser = FalseyValueParser::new())]
+    pub(crate) train: bool,
+
+    /// With --train: adapters of this rank learn, not all weights.
+    #[arg(long, env = "ANLLM_LORA", value_name = "RANK", requires = "train",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) lora: Option<usize>,
+}

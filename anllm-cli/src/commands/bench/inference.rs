@@ -1,0 +1,146 @@
+//! Reading a prompt and decoding behind it.
+//!
+//! Decoding is fed with the text's own tokens, so that anchors come as often as in text, whatever the model would say.
+
+use std::time::Instant;
+
+use anllm_core::{AnchorMatcher, PolicyKind};
+use anllm_infer::Engine;
+use anllm_kernels::Kernels;
+use anllm_model::Checkpoint;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::super::memory::Memory;
+use super::super::setup;
+use super::policies;
+use super::spread::Spread;
+use crate::args::BenchArgs;
+use crate::device::{Task, run_on};
+use crate::output::{Output, bytes};
+
+pub(super) fn run(args: &BenchArgs, text: &str, output: Output) -> anyhow::Result<()> {
+    let checkpoint = args.run.model.open()?;
+    let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Anchor)?;
+    let longest = args.context.iter().max().copied().unwrap_or(0) + args.new_tokens;
+    let limit = checkpoint.config().max_positions;
+    anyhow::ensure!(
+        longest <= limit,
+        "--context: {longest} tokens, the new ones included, are more than the model's context of {limit}\n  hint: \
+         measure at shorter lengths"
+    );
+    let ids = tokens(&checkpoint, text, longest)?;
+    let bench = Bench { args, checkpoint: &checkpoint, matcher: rules.matcher, ids, output };
+    run_on(args.run.device, bench)
+}
+
+/// `count` tokens of the text, repeated as often as it takes.
+fn tokens(checkpoint: &Checkpoint, text: &str, count: usize) -> anyhow::Result<Vec<u32>> {
+    let tokenizer = checkpoint.tokenizer()?;
+    let mut ids = setup::encode(&tokenizer, text, Some(count))?;
+    let again = tokenizer.encode(text, anllm_model::Framing::Bare)?;
+    anyhow::ensure!(!again.is_empty(), "the text has no tokens\n  hint: give --text a longer file");
+    while ids.len() < count {
+        ids.extend(again.iter().take(count - ids.len()));
+    }
+    Ok(ids)
+}
+
+/// One line of results.
+#[derive(Debug, Serialize)]
+struct Row {
+    context: usize,
+    policy: String,
+    prefill_tps: Spread,
+    prefill_tps_range: [f64; 2],
+    decode_tps: Spread,
+    decode_tps_range: [f64; 2],
+    kv_bytes: usize,
+    peak_rss_bytes: Option<u64>,
+    reps: usize,
+    threads: usize,
+}
+
+struct Bench<'a> {
+    args: &'a BenchArgs,
+    checkpoint: &'a Checkpoint,
+    matcher: AnchorMatcher,
+    ids: Vec<u32>,
+    output: Output,
+}
+
+impl Task for Bench<'_> {
+    type Output = ();
+
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
+        let Self { args, checkpoint, matcher, ids, output } = self;
+        let engine = setup::engine::<B>(&args.run, checkpoint, matcher, &device)?;
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        table.set_header(["context", "policy", "prefill tok/s", "decode tok/s", "cache", "peak memory"]);
+        for &context in &args.context {
+            for kind in policies(args) {
+                output.progress(&format!("{context} tokens, {kind}"));
+                let row = measure(&engine, &ids, context, kind, args)?;
+                output.progress_done();
+                if output.is_json() {
+                    output.json(&row)?;
+                }
+                table.add_row([
+                    row.context.to_string(),
+                    row.policy,
+                    row.prefill_tps.show(),
+                    row.decode_tps.show(),
+                    bytes(row.kv_bytes),
+                    row.peak_rss_bytes.map_or("-".to_owned(), |peak| bytes(peak as usize)),
+                ]);
+            }
+        }
+        if !output.is_json() {
+            output.text(&format!("{table}\n"))?;
+        }
+        Ok(())
+    }
+}
+
+fn measure<B: Kernels>(
+    engine: &Engine<B>,
+    ids: &[u32],
+    context: usize,
+    kind: PolicyKind,
+    args: &BenchArgs,
+) -> anyhow::Result<Row> {
+    let (mut prefill, mut decode) = (Vec::new(), Vec::new());
+    let mut kv_bytes = 0;
+    Memory::forget_peak();
+    // The first round warms up: shaders compile, buffers are found, pages come in.
+    for round in 0..=args.reps {
+        let mut session = engine.session(kind.policy());
+        let start = Instant::now();
+        engine.prefill(&mut session, &ids[..context])?;
+        let read = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        for id in &ids[context..context + args.new_tokens] {
+            engine.prefill(&mut session, std::slice::from_ref(id))?;
+        }
+        let written = start.elapsed().as_secs_f64();
+        kv_bytes = session.stats().bytes;
+        if round > 0 {
+            prefill.push(context as f64 / read);
+            decode.push(args.new_tokens as f64 / written);
+        }
+    }
+    let (prefill, decode) = (Spread::new(prefill), Spread::new(decode));
+    Ok(Row {
+        context,
+        policy: kind.to_string(),
+        prefill_tps_range: prefill.ends(),
+        prefill_tps: prefill,
+        decode_tps_range: decode.ends(),
+        decode_tps: decode,
+        kv_bytes,
+        peak_rss_bytes: Memory::now().peak_memory_bytes,
+        reps: args.reps,
+        threads: rayon::current_num_threads(),
+    })
+}

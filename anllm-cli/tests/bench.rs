@@ -1,0 +1,50 @@
+//! `anllm bench`: what it reports, not how fast anything is.
+
+#![allow(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod common;
+
+use assert_cmd::Command;
+use common::{ANY, fixture, on_model};
+use serde_json::Value;
+
+fn rows(command: &mut Command) -> Vec<Value> {
+    let output = command.arg("--json").assert().success().get_output().stdout.clone();
+    String::from_utf8(output).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn names(rows: &[Value]) -> Vec<(u64, &str)> {
+    rows.iter().map(|row| (row["context"].as_u64().unwrap(), row["policy"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn every_length_under_both_policies() {
+    let rows = rows(&mut on_model("bench --anchors every:6 --context 8,24 --new-tokens 4 --reps 2", &fixture(ANY)));
+    assert_eq!(names(&rows), [(8, "full"), (8, "anchor"), (24, "full"), (24, "anchor")]);
+    for row in &rows {
+        let (median, range) = (row["prefill_tps"].as_f64().unwrap(), &row["prefill_tps_range"]);
+        assert!(range[0].as_f64().unwrap() <= median && median <= range[1].as_f64().unwrap(), "{row}");
+        assert!(row["decode_tps"].as_f64().unwrap() > 0.0);
+        assert_eq!(row["reps"], 2);
+    }
+    let bytes = |number: usize| rows[number]["kv_bytes"].as_u64().unwrap();
+    assert!(bytes(3) < bytes(2), "anchors keep less than everything");
+}
+
+#[test]
+fn training_steps_of_all_weights_and_of_adapters() {
+    let all = rows(&mut on_model("bench --train --context 24 --reps 2", &fixture(ANY)));
+    assert_eq!(names(&all), [(24, "full"), (24, "anchor")]);
+    assert!(all.iter().all(|row| row["trained"] == "all" && row["train_tps"].as_f64().unwrap() > 0.0));
+    let lora = rows(&mut on_model("bench --train --lora 2 --cache anchor --context 24 --reps 1", &fixture(ANY)));
+    assert_eq!(names(&lora), [(24, "anchor")]);
+    assert_eq!(lora[0]["trained"], "lora");
+}
+
+#[test]
+fn lengths_beyond_the_context_are_refused() {
+    let refused = on_model("bench --context 100000", &fixture(ANY)).assert().code(1);
+    let message = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(message.contains("--context") && message.contains("hint: "), "{message}");
+}
