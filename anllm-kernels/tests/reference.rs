@@ -1,6 +1,8 @@
 //! Every kernel against the plain operations that Burn differentiates by itself: outputs and all gradients, on random
 //! shapes, values and anchors.
 #![cfg(feature = "flex")]
+#![allow(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Reach, Segments};
 use anllm_kernels::{Reaches, attend, linear, rms_norm, rotate, swiglu};

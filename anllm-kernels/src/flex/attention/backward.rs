@@ -137,6 +137,16 @@ struct Packed {
     value_strips: Vec<f32>,
 }
 
+/// Where a tile's tokens are.
+#[derive(Clone, Copy)]
+struct TilePlace {
+    row: usize,
+    /// The first.
+    token: usize,
+    head: usize,
+    count: usize,
+}
+
 /// A tile's queries and gradients in both layouts.
 struct Tile<S: Simd> {
     /// `[D]`, lanes are tokens, scaled for scores.
@@ -160,7 +170,7 @@ impl WithSimd for Span<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Sums {
         let Self { sizes, inputs, reach, row, first, of_query } = self;
-        let Sizes { tokens: all_tokens, heads, groups, width, .. } = sizes;
+        let Sizes { heads, groups, width, .. } = sizes;
         let lanes = S::F32_LANES;
         let vectors = width.div_ceil(lanes);
         let tokens = of_query.len() / (heads * width);
@@ -182,10 +192,7 @@ impl WithSimd for Span<'_> {
             for head in group * sizes.sharing()..(group + 1) * sizes.sharing() {
                 for start in (0..tokens).step_by(lanes) {
                     let count = lanes.min(tokens - start);
-                    let token = |lane: usize| (row, first + start + lane, head);
-                    let log_sum =
-                        |lane: usize| inputs.log_sum[(row * all_tokens + first + start + lane) * heads + head];
-                    tile.fill(simd, inputs, sizes.scale(), unscale, count, token, log_sum);
+                    tile.fill(simd, inputs, sizes, TilePlace { row, token: first + start, head, count });
                     for (number, part) in parts.iter().enumerate() {
                         let place = group * held(part)..(group + 1) * held(part);
                         let of_keys = &mut of_keys[number][place.clone()];
@@ -230,30 +237,16 @@ impl<S: Simd> Tile<S> {
         }
     }
 
-    /// Reads `count` tokens.
+    /// Reads the tokens at `place`.
     #[inline(always)]
-    fn fill(
-        &mut self,
-        simd: S,
-        inputs: &Inputs<'_>,
-        scale: f32,
-        unscale: f32,
-        count: usize,
-        token: impl Fn(usize) -> (usize, usize, usize),
-        log_sum: impl Fn(usize) -> f32,
-    ) {
-        let query = |lane: usize| {
-            let (row, token, head) = token(lane);
-            inputs.query.get(row, token, head)
-        };
-        let slope = |lane: usize| {
-            let (row, token, head) = token(lane);
-            inputs.slope.get(row, token, head)
-        };
+    fn fill(&mut self, simd: S, inputs: &Inputs<'_>, sizes: Sizes, place: TilePlace) {
+        let TilePlace { row, token, head, count } = place;
+        let query = |lane: usize| inputs.query.get(row, token + lane, head);
+        let slope = |lane: usize| inputs.slope.get(row, token + lane, head);
         let width = self.of_queries.len();
-        stand::<S>(query, count, scale, width, &mut self.queries);
+        stand::<S>(query, count, sizes.scale(), width, &mut self.queries);
         stand::<S>(slope, count, 1.0, width, &mut self.slopes);
-        lay::<S>(query, count, unscale, &mut self.query_lines);
+        lay::<S>(query, count, sizes.scale() * std::f32::consts::LN_2, &mut self.query_lines);
         lay::<S>(slope, count, 1.0, &mut self.slope_lines);
         self.of_queries.fill(simd.splat_f32s(0.0));
         // Lanes without a token: the sum is so high that every share is 0.
@@ -262,9 +255,9 @@ impl<S: Simd> Tile<S> {
         let sums: &mut [f32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut self.log_sum));
         let means: &mut [f32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut self.mean));
         for lane in 0..count {
-            let (row, number, head) = token(lane);
-            let output = inputs.output.get(row, number, head);
-            sums[lane] = log_sum(lane) * std::f32::consts::LOG2_E;
+            let output = inputs.output.get(row, token + lane, head);
+            let log_sum = inputs.log_sum[(row * sizes.tokens + token + lane) * sizes.heads + head];
+            sums[lane] = log_sum * std::f32::consts::LOG2_E;
             means[lane] = slope(lane).iter().zip(output).map(|(g, o)| g * o).sum();
         }
     }
