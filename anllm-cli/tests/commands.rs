@@ -343,6 +343,45 @@ fn perplexity_is_what_the_scores_say() {
 }
 
 #[test]
+fn each_record_is_a_document_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let stories = folder.path().join("stories.jsonl");
+    let (short, long) = ("No. The tide came in.", TEXT);
+    fs::write(&stories, format!("{}\n{}\n", json!({ "text": short }), json!({ "text": long }))).unwrap();
+    let model = fixture(ANY);
+    let of = |path: &Path, options: &[&str]| {
+        object(on_model("eval ppl --anchors ep", &model).arg("--text").arg(path).args(options))
+    };
+    let alone = |text: &str| {
+        let file = folder.path().join("one.txt");
+        fs::write(&file, text).unwrap();
+        of(&file, &[])
+    };
+    let total = |found: &Value| found["nll"].as_f64().unwrap() * found["tokens"].as_f64().unwrap();
+    let both = of(&stories, &[]);
+    assert_eq!(both["documents"], 2);
+    let sum = total(&alone(short)) + total(&alone(long));
+    assert!((total(&both) - sum).abs() < 1e-3, "{both}, {sum}");
+    // Short ones can be left out.
+    let long_only = of(&stories, &["--min-tokens", "30"]);
+    assert_eq!((&long_only["documents"], &long_only["tokens"]), (&json!(1), &alone(long)["tokens"]));
+}
+
+#[test]
+fn added_anchors_are_read_and_not_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("ac");
+    on_model("convert --add-ac mean", &fixture(ANY)).arg("--to").arg(&model).assert().success();
+    let measure =
+        |options: &[&str]| object(on_model("eval ppl --anchors ac --text -", &model).args(options).write_stdin(TEXT));
+    let (plain, added) = (measure(&[]), measure(&["--add-anchors"]));
+    assert_eq!(plain["anchors"], 0);
+    assert!(added["anchors"].as_u64().unwrap() > 3, "{added}");
+    assert_eq!(added["tokens"], plain["tokens"], "the text's own tokens are scored");
+    assert_ne!(added["nll"], plain["nll"]);
+}
+
+#[test]
 fn perplexity_reports_what_the_cache_saves() {
     let model = fixture(ANY);
     let tokens = encode(&model, TEXT);

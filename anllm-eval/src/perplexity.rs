@@ -18,6 +18,8 @@ pub struct PerplexityOptions {
     pub stride: usize,
     /// Mask and cache.
     pub policy: &'static dyn CachePolicy,
+    /// A token that is read but not scored: an anchor that was put into the text.
+    pub unscored: Option<u32>,
     /// Tokens whose scores over the vocabulary exist at a time. It bounds memory; results do not depend on it.
     pub chunk: usize,
 }
@@ -37,6 +39,8 @@ pub struct Perplexity {
     pub anchors: usize,
     /// Share of the cache entries not kept at the ends of the windows, 0 to 1.
     pub kv_reduction: f64,
+    /// Documents scored; a plain text is one.
+    pub documents: usize,
     /// Windows scored.
     pub windows: usize,
 }
@@ -51,28 +55,28 @@ pub enum EvalError {
     #[error(transparent)]
     Infer(#[from] InferError),
     /// Nothing to score.
-    #[error("the text has {0} tokens: at least 2 are needed to score one")]
+    #[error("the text has {0} token(s): at least 2 are needed to score one")]
     TooShort(usize),
 }
 
-/// Scores `ids`, window by window, each in a session of its own. `bytes_of` gives the bytes a token stands for;
-/// `progress` hears of each finished window: windows done, windows in all.
+/// Scores `documents`, each cut into windows, each window in a session of its own. `bytes_of` gives the bytes a token
+/// stands for; `progress` hears of each finished window: windows done, windows in all.
 ///
 /// # Errors
 /// When the windows make no sense, a window is longer than the context, or the model fails.
 pub fn perplexity<B: Kernels>(
     engine: &Engine<B>,
-    ids: &[u32],
+    documents: &[Vec<u32>],
     options: &PerplexityOptions,
     bytes_of: impl Fn(u32) -> usize,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Perplexity, EvalError> {
-    let cut = windows(ids.len(), options.window, options.stride)?;
-    if cut.is_empty() {
-        return Err(EvalError::TooShort(ids.len()));
+    let mut cut = Vec::new();
+    for ids in documents {
+        cut.extend(windows(ids.len(), options.window, options.stride)?.into_iter().map(|window| (ids, window)));
     }
     let mut total = Totals::default();
-    for (done, window) in cut.iter().enumerate() {
+    for (done, (ids, window)) in cut.iter().enumerate() {
         let mut session = engine.session(options.policy);
         let fed = &ids[window.fed.clone()];
         engine.score::<EvalError>(&mut session, fed, options.chunk, |start, logits| {
@@ -82,9 +86,14 @@ pub fn perplexity<B: Kernels>(
             if !targets.is_empty() {
                 let rows = targets.start - first..targets.end - first;
                 let logits = logits.narrow(1, rows.start, rows.len());
-                total.nll += negative_log_likelihood(logits, &ids[targets.clone()])?;
-                total.tokens += targets.len();
-                total.bytes += ids[targets].iter().map(|id| bytes_of(*id)).sum::<usize>();
+                let targets = &ids[targets];
+                for (loss, id) in losses(logits, targets)?.into_iter().zip(targets) {
+                    if options.unscored != Some(*id) {
+                        total.nll += loss;
+                        total.tokens += 1;
+                        total.bytes += bytes_of(*id);
+                    }
+                }
             }
             Ok(())
         })?;
@@ -94,7 +103,10 @@ pub fn perplexity<B: Kernels>(
         total.anchors += engine.matcher().segments(fed).anchors().len();
         progress(done + 1, cut.len());
     }
-    Ok(total.report(cut.len()))
+    match total.tokens {
+        0 => Err(EvalError::TooShort(documents.iter().map(Vec::len).sum())),
+        _ => Ok(total.report(documents.len(), cut.len())),
+    }
 }
 
 #[derive(Default)]
@@ -108,7 +120,7 @@ struct Totals {
 }
 
 impl Totals {
-    fn report(&self, windows: usize) -> Perplexity {
+    fn report(&self, documents: usize, windows: usize) -> Perplexity {
         let nll = self.nll / self.tokens as f64;
         Perplexity {
             ppl: nll.exp(),
@@ -117,17 +129,18 @@ impl Totals {
             bits_per_byte: self.nll / std::f64::consts::LN_2 / self.bytes.max(1) as f64,
             anchors: self.anchors,
             kv_reduction: 1.0 - self.kept as f64 / self.seen.max(1) as f64,
+            documents,
             windows,
         }
     }
 }
 
-/// The sum over targets, in nats. `logits` is `[1, T, V]` for `T` targets.
-fn negative_log_likelihood<B: Kernels>(logits: Tensor<B, 3>, targets: &[u32]) -> Result<f64, EvalError> {
+/// What each target costs, in nats. `logits` is `[1, T, V]` for `T` targets.
+fn losses<B: Kernels>(logits: Tensor<B, 3>, targets: &[u32]) -> Result<Vec<f64>, EvalError> {
     let targets: Vec<i32> = targets.iter().map(|&id| id as i32).collect();
     let shape = [1, targets.len(), 1];
     let targets = Tensor::<B, 3, Int>::from_data(TensorData::new(targets, shape), &logits.device());
     let likelihoods = log_softmax(logits.cast(FloatDType::F32), 2).gather(2, targets);
     let data = likelihoods.try_into_data().map_err(|e| InferError::Device(format!("{e:?}")))?;
-    Ok(-data.iter::<f32>().map(f64::from).sum::<f64>())
+    Ok(data.iter::<f32>().map(|likelihood| -f64::from(likelihood)).collect())
 }

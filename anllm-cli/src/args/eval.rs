@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
+use anllm_core::SplitterKind;
+use clap::builder::{FalseyValueParser, RangedU64ValueParser};
 use clap::{Args, Subcommand};
 
 use super::model::RunArgs;
@@ -28,7 +29,7 @@ pub(crate) struct PplArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,
 
-    /// The text file; - is standard input.
+    /// The text file; - is standard input. Of a .jsonl file each record's field "text" is a document, scored alone.
     #[arg(long, env = "ANLLM_TEXT", value_name = "FILE")]
     pub(crate) text: PathBuf,
 
@@ -42,8 +43,22 @@ pub(crate) struct PplArgs {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) stride: Option<usize>,
 
-    /// Use only the first N tokens of the text.
+    /// Use only the first N tokens.
     #[arg(long, env = "ANLLM_LIMIT_TOKENS", value_name = "N",
         value_parser = RangedU64ValueParser::<usize>::new().range(2..))]
     pub(crate) limit_tokens: Option<usize>,
+
+    /// Leave out documents of fewer tokens than N, added anchors not counted.
+    #[arg(long, env = "ANLLM_MIN_TOKENS", value_name = "N", default_value_t = 2,
+        value_parser = RangedU64ValueParser::<usize>::new().range(2..))]
+    pub(crate) min_tokens: usize,
+
+    /// Put <AC> after each sentence, as a model with the rule ac was trained. Added anchors are read, not scored, so
+    /// that the perplexity is that of the text.
+    #[arg(long, env = "ANLLM_ADD_ANCHORS", value_parser = FalseyValueParser::new())]
+    pub(crate) add_anchors: bool,
+
+    /// How --add-anchors finds sentences: sentencex[:LANG], unicode, or punkt:FILE.
+    #[arg(long, env = "ANLLM_SPLITTER", value_name = "KIND", default_value = "sentencex:en")]
+    pub(crate) splitter: SplitterKind,
 }

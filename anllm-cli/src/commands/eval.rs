@@ -1,10 +1,14 @@
 //! `anllm eval …`: measures.
 
+use std::path::Path;
+
 use anllm_core::PolicyKind;
 use anllm_eval::{Perplexity, PerplexityOptions, perplexity};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
+use anllm_train::data::source::{SourceConfig, SourceContext, Sources};
 
+use super::added::Adder;
 use super::setup::{self, Rules};
 use crate::args::{EvalArgs, EvalCommand, PplArgs};
 use crate::device::{Task, run_on};
@@ -21,13 +25,8 @@ fn ppl(args: PplArgs, output: &Output) -> anyhow::Result<()> {
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
-    let ids = setup::encode(&tokenizer, &setup::read_text(&args.text)?, args.limit_tokens)?;
-    anyhow::ensure!(
-        ids.len() >= 2,
-        "{}: the text has {} token(s), and scoring one needs at least 2\n  hint: give a longer text",
-        args.text.display(),
-        ids.len()
-    );
+    let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
+    let documents = documents(&args, &tokenizer, &adder)?;
     let limit = checkpoint.config().max_positions;
     let window = args.window.unwrap_or(2048.min(limit));
     anyhow::ensure!(
@@ -42,12 +41,49 @@ fn ppl(args: PplArgs, output: &Output) -> anyhow::Result<()> {
     );
     let policy = rules.policy;
     let device = args.run.device;
-    let task = Ppl { args, output: *output, checkpoint, tokenizer, rules, ids, window, stride };
+    let unscored = adder.token();
+    let task = Ppl { args, output: *output, checkpoint, tokenizer, rules, documents, unscored, window, stride };
     let result = run_on(device, task)?;
     match output.is_json() {
         true => output.json(&result),
         false => output.text(&summary(&result, &policy.name())),
     }
+}
+
+/// The tokens of each document.
+fn documents(args: &PplArgs, tokenizer: &Tokenizer, adder: &Adder) -> anyhow::Result<Vec<Vec<u32>>> {
+    let texts = match args.text.extension().is_some_and(|extension| extension == "jsonl") {
+        true => records(&args.text)?,
+        false => vec![setup::read_text(&args.text)?],
+    };
+    let mut left = args.limit_tokens.unwrap_or(usize::MAX);
+    let (mut documents, mut longest) = (Vec::new(), 0);
+    for text in texts {
+        let length = setup::encode(tokenizer, &text, None)?.len();
+        longest = longest.max(length);
+        if length >= args.min_tokens && left >= 2 {
+            let ids = setup::encode(tokenizer, &adder.add(&text), Some(left))?;
+            left -= ids.len();
+            documents.push(ids);
+        }
+    }
+    anyhow::ensure!(
+        !documents.is_empty(),
+        "{}: no text of at least {} tokens: the longest has {longest} token(s)\n  hint: give a longer text",
+        args.text.display(),
+        args.min_tokens,
+    );
+    Ok(documents)
+}
+
+/// The texts of a JSON Lines file, as training reads them.
+fn records(path: &Path) -> anyhow::Result<Vec<String>> {
+    let sources = Sources::open(&[SourceConfig::new(path.to_string_lossy())], SourceContext::default())?;
+    let mut texts = Vec::new();
+    for document in sources.iter().flat_map(|source| source.documents()) {
+        texts.push(document?.pieces.into_iter().map(|piece| piece.text).collect());
+    }
+    Ok(texts)
 }
 
 struct Ppl {
@@ -56,7 +92,8 @@ struct Ppl {
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     rules: Rules,
-    ids: Vec<u32>,
+    documents: Vec<Vec<u32>>,
+    unscored: Option<u32>,
     window: usize,
     stride: usize,
 }
@@ -70,11 +107,12 @@ impl Task for Ppl {
             window: self.window,
             stride: self.stride,
             policy: self.rules.policy,
+            unscored: self.unscored,
             chunk: self.args.run.prefill_chunk.min(256),
         };
         let bytes_of = |id| self.tokenizer.bytes(id).map_or(0, |b| b.len());
         let show = |done, all| self.output.progress(&format!("window {done} of {all}"));
-        let result = perplexity(&engine, &self.ids, &options, bytes_of, show);
+        let result = perplexity(&engine, &self.documents, &options, bytes_of, show);
         self.output.progress_done();
         Ok(result?)
     }
@@ -82,13 +120,14 @@ impl Task for Ppl {
 
 fn summary(result: &Perplexity, policy: &str) -> String {
     format!(
-        "perplexity     {:.4}\nnll            {:.5} nats per token\nbits per byte  {:.4}\ntokens         {} in {} windows\n\
+        "perplexity     {:.4}\nnll            {:.5} nats per token\nbits per byte  {:.4}\ntokens         {} in {} windows of {} document(s)\n\
          anchors        {}\ncache {policy:<8} {:.1} % saved\n",
         result.ppl,
         result.nll,
         result.bits_per_byte,
         result.tokens,
         result.windows,
+        result.documents,
         result.anchors,
         100.0 * result.kv_reduction,
     )

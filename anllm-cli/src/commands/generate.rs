@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anllm_core::{AnchorRule, PolicyKind, Vocabulary};
+use anllm_core::PolicyKind;
 use anllm_infer::{Generation, Request, Sampling, StopReason};
 use anllm_model::{Checkpoint, Framing, Tokenizer};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use serde_json::json;
 
+use super::added::Adder;
 use super::setup::{self, Rules};
 use crate::args::{Cli, GenerateArgs};
 use crate::bundled;
@@ -28,7 +29,8 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
-    let prompt = tokenizer.encode(&with_anchors(&args, &text, &rules, &tokenizer)?, Framing::Framed)?;
+    let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
+    let prompt = tokenizer.encode(&adder.add(&text), Framing::Framed)?;
     let sampling = Sampling {
         temperature: args.temperature,
         top_k: args.top_k,
@@ -59,27 +61,6 @@ fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {
             Cli::command().error(ErrorKind::MissingRequiredArgument, reason).exit()
         }
     }
-}
-
-/// The prompt as the model reads it.
-fn with_anchors(args: &GenerateArgs, text: &str, rules: &Rules, tokenizer: &Tokenizer) -> anyhow::Result<String> {
-    if !args.add_anchors {
-        return Ok(text.to_owned());
-    }
-    let model = args.run.model.model.display();
-    let token = AnchorRule::ADDED_TOKEN;
-    anyhow::ensure!(
-        tokenizer.id(token).is_some(),
-        "{model}: --add-anchors puts {token} into the prompt, but the vocabulary has no such token\n  hint: leave it \
-         out; `anllm convert --add-ac mean` adds the token, and training gives it a meaning"
-    );
-    let rule = rules.matcher.rule();
-    anyhow::ensure!(
-        *rule == AnchorRule::Added,
-        "{model}: --add-anchors puts {token} into the prompt, but anchors are chosen by `{rule}`\n  hint: leave it out, \
-         or give --anchors ac if the model was trained so"
-    );
-    Ok(setup::inserter(&args.splitter)?.insert(text))
 }
 
 struct Generate {

@@ -1,5 +1,6 @@
 //! One file for each command: resolve the arguments, run, show.
 
+mod added;
 pub(crate) mod anchors;
 pub(crate) mod bench;
 pub(crate) mod completions;
