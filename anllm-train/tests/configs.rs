@@ -39,12 +39,15 @@ fn every_one_is_read_and_named_after_its_run() {
 }
 
 #[test]
-fn the_twins_differ_in_the_mask_and_the_folder_alone() {
-    let read = |name: &str| {
+fn the_story_tellers_differ_in_their_anchors_and_folders_alone() {
+    let read = |name: &str, overrides: &[&str]| -> TrainConfig {
         let path = shipped().into_iter().find(|p| p.file_stem().unwrap() == name).unwrap();
-        std::fs::read_to_string(path).unwrap()
+        let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
+        read_with(&std::fs::read_to_string(&path).unwrap(), &path, &overrides).unwrap()
     };
-    let overrides = ["train.mask=full", "save.output=runs/tiny-full"].map(String::from);
-    let ep: TrainConfig = read_with(&read("tiny-ep"), Path::new("tiny-ep.toml"), &overrides).unwrap();
-    assert_eq!(ep, read_with(&read("tiny-full"), Path::new("tiny-full.toml"), &[]).unwrap());
+    let anchors = ["model.anchors=ac", "model.add_ac=mean", "save.output=runs/tiny-ac"];
+    assert_eq!(read("tiny-ep", &anchors), read("tiny-ac", &[]));
+    let base = read("tiny-full", &[]);
+    assert_eq!(read("tiny-ep", &[]).model.from, Some(base.save.output.join("final")));
+    assert_eq!(read("tiny-ep", &[]).data, base.data);
 }

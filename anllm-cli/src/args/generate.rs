@@ -47,25 +47,25 @@ pub(crate) struct GenerateArgs {
     )]
     pub(crate) max_new_tokens: usize,
 
-    /// Scores are divided by it; 0 always takes the best token.
-    #[arg(long, env = "ANLLM_TEMPERATURE", value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub(crate) temperature: f32,
+    /// Scores are divided by it; 0 always takes the best token. [default: 0; bundled models 0.6]
+    #[arg(long, env = "ANLLM_TEMPERATURE", value_name = "X", allow_negative_numbers = true)]
+    pub(crate) temperature: Option<f32>,
 
     /// Draw from the K best tokens only; 0 is all.
     #[arg(long, env = "ANLLM_TOP_K", value_name = "K", default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) top_k: usize,
 
-    /// Draw from the fewest best tokens whose probabilities reach P.
-    #[arg(long, env = "ANLLM_TOP_P", value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
-    pub(crate) top_p: f32,
+    /// Draw from the fewest best tokens whose probabilities reach P. [default: 1; bundled models 0.9]
+    #[arg(long, env = "ANLLM_TOP_P", value_name = "P", allow_negative_numbers = true)]
+    pub(crate) top_p: Option<f32>,
 
     /// Leave out tokens below P times the best one's probability.
     #[arg(long, env = "ANLLM_MIN_P", value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) min_p: f32,
 
-    /// Make the tokens of the last 64 less likely by this factor; 1 does nothing.
-    #[arg(long, env = "ANLLM_REPEAT_PENALTY", value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
-    pub(crate) repeat_penalty: f32,
+    /// Make the tokens of the last 64 less likely by this factor; 1 does nothing. [default: 1; bundled models 1.1]
+    #[arg(long, env = "ANLLM_REPEAT_PENALTY", value_name = "X", allow_negative_numbers = true)]
+    pub(crate) repeat_penalty: Option<f32>,
 
     /// Seed of the draws; without it a random one, which is printed.
     #[arg(long, env = "ANLLM_SEED", value_name = "N")]

@@ -31,14 +31,15 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let prompt = tokenizer.encode(&adder.add(&text), Framing::Framed)?;
+    let usual = bundled::sampling(&args.run.model.model);
     let sampling = Sampling {
-        temperature: args.temperature,
+        temperature: args.temperature.unwrap_or(usual.temperature),
         top_k: args.top_k,
-        top_p: args.top_p,
+        top_p: args.top_p.unwrap_or(usual.top_p),
         min_p: args.min_p,
-        repeat_penalty: args.repeat_penalty,
+        repeat_penalty: args.repeat_penalty.unwrap_or(usual.repeat_penalty),
         seed: args.seed.unwrap_or_else(rand::random),
-        ..Sampling::default()
+        ..usual
     };
     // Settings are judged before the weights are loaded.
     anllm_infer::Sampler::new(sampling.clone())
