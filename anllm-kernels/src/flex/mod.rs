@@ -4,6 +4,7 @@
 mod attention;
 mod elementwise;
 mod exp;
+mod linear;
 mod norm;
 mod rotary;
 mod tensors;
@@ -84,6 +85,16 @@ impl Kernels for Flex {
         match all_f32(&[&gate, &up, &slope]) {
             true => elementwise::swiglu_backward(&gate, &up, &slope),
             false => crate::gate::reference_backward::<Self>(gate, up, slope),
+        }
+    }
+
+    fn times_transposed(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [rows, width] = [x.layout().shape()[0], x.layout().shape()[1]];
+        // A weight that does not lie row by row would be copied first.
+        let fits = all_f32(&[&x, &weight]) && weight.is_contiguous();
+        match fits && width > 0 && (1..=linear::FEW).contains(&rows) {
+            true => linear::few_rows(&x, &weight),
+            false => crate::linear::reference::<Self>(x, weight),
         }
     }
 }
