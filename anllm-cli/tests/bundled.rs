@@ -34,7 +34,9 @@ fn both_pass_verification() {
 fn the_added_anchor_model_writes_its_anchors_and_takes_them() {
     let prompt = "Tom had a red ball. He lost it.";
     let read = |options: &[&str]| {
-        object(anllm(["generate", "--model", "bundled:ac", "--prompt", prompt, "-n", "60", "--seed", "1"]).args(options))
+        object(
+            anllm(["generate", "--model", "bundled:ac", "--prompt", prompt, "-n", "60", "--seed", "1"]).args(options),
+        )
     };
     let (plain, added) = (read(&[]), read(&["--add-anchors"]));
     assert_eq!(added["prompt_tokens"].as_u64().unwrap(), plain["prompt_tokens"].as_u64().unwrap() + 2);

@@ -3,7 +3,7 @@
 use anllm_model::ModelConfig;
 use serde::Serialize;
 
-use crate::config::{MaskMode, TrainConfig};
+use crate::config::{Compute, MaskMode, TrainConfig};
 use crate::lora::adapter_parameters;
 
 /// Bytes of a 32-bit float.
@@ -54,11 +54,12 @@ impl MemoryEstimate {
             + HEADS * ((model.heads + 2 * model.kv_heads) * model.head_dim) as f64
             + scores * model.heads as f64 * context
             + INNER * model.intermediate_size as f64;
-        let block = F32 * tokens * per_token;
+        let element = if config.train.compute == Compute::Bf16 { F32 / 2.0 } else { F32 };
+        let block = element * tokens * per_token;
         // Between the passes: everything, or the input of each block, which is then computed again.
         let (activations, backward) = match config.train.gradient_checkpointing {
             false => (layers * block, BACKWARD * block),
-            true => (F32 * layers * tokens * width, (1.0 + BACKWARD) * block),
+            true => (element * layers * tokens * width, (1.0 + BACKWARD) * block),
         };
         let vocabulary = F32 * model.vocab_size as f64;
         let logits = LOGITS * (vocabulary * tokens).min((config.train.logits_mb << 20) as f64);

@@ -49,6 +49,12 @@ impl<A: TrainableKernels> Trainer<A> {
     /// When the model or the data cannot be used, or the saved state belongs to another run.
     pub fn new(config: TrainConfig, device: &A::Device, saved: Option<&Saved>) -> Result<Self, TrainError> {
         check(&config)?;
+        if !A::supports_dtype(device, config.train.compute.dtype()) {
+            return Err(TrainError::settings(
+                format!("train.compute: {} is not supported by the device {}", config.train.compute, A::name(device)),
+                "leave it at f32",
+            ));
+        }
         let start = Start::new(&config)?;
         let data = start.rows(&config)?;
         let config = resolved(&config, &data)?;
@@ -140,6 +146,7 @@ impl<A: TrainableKernels> Trainer<A> {
             let options = PassOptions {
                 sight: sight(train.mask, train.anneal_steps, number),
                 recompute: if train.gradient_checkpointing { Recompute::Blocks } else { Recompute::Never },
+                compute: train.compute.dtype(),
                 loss: LossOptions { scale: 1.0 / asked as f64, chunk_bytes: train.logits_mb << 20 },
                 seed: self.config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ ((number as u64) << 8) ^ rows,
                 row: self.row,

@@ -78,6 +78,7 @@ fn options(questions: usize, recompute: Recompute) -> PassOptions<'static> {
     PassOptions {
         sight: Sight::Policy(&AnchorPolicy),
         recompute,
+        compute: DType::F32,
         // Chunks so small that the loss takes several.
         loss: LossOptions { scale: 1.0 / questions as f64, chunk_bytes: 1 },
         seed: 0,
@@ -171,6 +172,33 @@ fn recomputing_changes_no_bit() {
     let (again, recomputed) = backward(&decoder, &[&row], Recompute::Blocks);
     assert_eq!(loss.to_bits(), again.to_bits());
     assert_eq!(by_name(&decoder, &kept), by_name(&decoder, &recomputed));
+}
+
+/// Mixed precision: a brain float has eight bits of a number, so that losses agree to a hundredth, and gradients point
+/// the same way.
+#[test]
+fn activations_of_sixteen_bits_learn_nearly_the_same() {
+    for folder in fixtures() {
+        let golden = Golden::open(&folder);
+        let decoder = golden.decoder();
+        let prepared = Prepared::new(&[&golden.row()]);
+        let run = |compute: DType| {
+            let mut gradients = Gradients::default();
+            let options = PassOptions { compute, ..options(prepared.asked(), Recompute::Never) };
+            let losses = Pass { decoder: &decoder }.backward(&prepared, None, options, &mut gradients);
+            let sum: f32 = losses.cross_entropy.iter().sum();
+            (sum / prepared.asked() as f32, by_name(&decoder, &gradients))
+        };
+        let ((exact, gradients), (loss, rounded)) = (run(DType::F32), run(DType::BF16));
+        assert!(loss != exact && (loss - exact).abs() < 0.01 * exact, "{}: {loss}, {exact}", folder.display());
+        assert_eq!(rounded.len(), gradients.len());
+        for (name, exact) in &gradients {
+            let rounded = &rounded[name];
+            let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+            let cosine = product(exact, rounded) / (product(exact, exact) * product(rounded, rounded)).sqrt();
+            assert!(cosine > 0.99, "{}: gradient of {name}: cosine {cosine}", folder.display());
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::tensors::{filled, values};
+use super::vectors::product;
 
 /// Rows up to which reading the weights is what takes time.
 pub(super) const FEW: usize = 4;
@@ -58,27 +59,4 @@ impl WithSimd for Products<'_> {
             }
         }
     }
-}
-
-/// The product of `x` with one row of weights.
-#[inline(always)]
-fn product<S: Simd>(simd: S, x: &[f32], weight: &[f32]) -> f32 {
-    let (xs, x_rest) = S::as_simd_f32s(x);
-    let (ws, w_rest) = S::as_simd_f32s(weight);
-    let (x_fours, x_ones) = pulp::as_arrays::<4, _>(xs);
-    let (w_fours, w_ones) = pulp::as_arrays::<4, _>(ws);
-    // Several sums, since one addition has to wait for the one before it.
-    let zero = simd.splat_f32s(0.0);
-    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
-    for ([x0, x1, x2, x3], [w0, w1, w2, w3]) in x_fours.iter().zip(w_fours) {
-        a = simd.mul_add_f32s(*x0, *w0, a);
-        b = simd.mul_add_f32s(*x1, *w1, b);
-        c = simd.mul_add_f32s(*x2, *w2, c);
-        d = simd.mul_add_f32s(*x3, *w3, d);
-    }
-    for (x, w) in x_ones.iter().zip(w_ones) {
-        a = simd.mul_add_f32s(*x, *w, a);
-    }
-    b = simd.mul_add_f32s(simd.partial_load_f32s(x_rest), simd.partial_load_f32s(w_rest), b);
-    simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d)))
 }

@@ -8,6 +8,7 @@ mod linear;
 mod norm;
 mod rotary;
 mod tensors;
+mod vectors;
 
 use burn::tensor::DType;
 use burn::tensor::ops::FloatTensor;

@@ -3,7 +3,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Distribution, Tensor};
+use burn::tensor::{Distribution, FloatDType, Tensor};
 
 /// The low-rank part of a linear layer `[out, in]`.
 #[derive(Module, Debug)]
@@ -33,7 +33,9 @@ impl<B: Backend> Adapter<B> {
         } else {
             x
         };
-        x.matmul(self.down.val().transpose()).matmul(self.up.val().transpose()).mul_scalar(self.scale)
+        let dtype = FloatDType::from(x.dtype());
+        let [down, up] = [&self.down, &self.up].map(|matrix| matrix.val().cast(dtype).transpose());
+        x.matmul(down).matmul(up).mul_scalar(self.scale)
     }
 
     /// What merging adds to the weight, `[out, in]`.

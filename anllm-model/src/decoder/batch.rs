@@ -3,7 +3,7 @@
 use anllm_core::{CachePolicy, Place, visible};
 use anllm_kernels::{Kernels, Reaches};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use super::mask::{AttentionMask, lowest};
 use super::model::{Decoder, on_device};
@@ -34,6 +34,8 @@ pub struct Batch<B: Backend> {
     pub(crate) ids: Tensor<B, 1, Int>,
     /// Number of rows, `B`.
     pub(crate) rows: usize,
+    /// What activations are computed in.
+    pub(crate) dtype: DType,
     /// Positions, turned.
     pub rotary: Rotary<B>,
     /// What sees what.
@@ -45,25 +47,30 @@ impl<B: Kernels> Batch<B> {
     ///
     /// A closing mask is written out, `T × T` for each row.
     pub fn new(decoder: &Decoder<B>, rows: &[Row<'_>], sight: Sight<'_>) -> Self {
+        Self::computed_in(decoder.dtype(), decoder, rows, sight)
+    }
+
+    /// The same with activations of another type than the weights, which are cast where they are used: mixed precision.
+    pub fn computed_in(dtype: DType, decoder: &Decoder<B>, rows: &[Row<'_>], sight: Sight<'_>) -> Self {
         let device = decoder.device();
         let positions: Vec<usize> = rows.iter().flat_map(|row| row.places).map(|p| p.position).collect();
         Self {
             ids: on_device(rows.iter().flat_map(|row| row.ids.iter().copied()), &device),
             rows: rows.len(),
-            rotary: decoder.rotary(&positions, rows.len(), &device),
+            dtype,
+            rotary: decoder.rotary(&positions, rows.len(), dtype, &device),
             mask: match sight {
                 Sight::Policy(policy) => AttentionMask::Reaches(Reaches::new(
                     rows.iter().map(|r| policy.reach(r.places, r.places)).collect(),
                 )),
-                Sight::Closing(weight) => closing(rows, weight, decoder, &device),
+                Sight::Closing(weight) => closing(rows, weight, dtype, &device),
             },
         }
     }
 }
 
 /// `[B, 1, T, T]`.
-fn closing<B: Kernels>(rows: &[Row<'_>], weight: f64, decoder: &Decoder<B>, device: &B::Device) -> AttentionMask<B> {
-    let dtype = decoder.dtype();
+fn closing<B: Kernels>(rows: &[Row<'_>], weight: f64, dtype: DType, device: &B::Device) -> AttentionMask<B> {
     let shut = lowest(dtype);
     let fading = (weight.max(0.0).ln() as f32).max(shut);
     let bias = |query: &Place, key: &Place| match () {

@@ -2,8 +2,8 @@
 
 use anllm_kernels::{Kernels, linear};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::adapter::Adapter;
 
@@ -24,17 +24,18 @@ impl<B: Kernels> Linear<B> {
         Self { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor), adapter: None }
     }
 
-    /// `[B, T, in]` to `[B, T, out]`.
+    /// `[B, T, in]` to `[B, T, out]`, in the type of `x`.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let [rows, tokens, width] = x.dims();
-        let weight = self.weight.val();
+        let dtype = FloatDType::from(x.dtype());
+        let weight = self.weight.val().cast(dtype);
         let [out, _] = weight.dims();
         // One matrix product over all rows: two dimensions take the fastest path of every backend.
         let x = x.reshape([rows * tokens, width]);
         let added = self.adapter.as_ref().map(|adapter| adapter.forward(x.clone()));
         let y = linear(x, weight);
         let y = match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze(),
+            Some(bias) => y + bias.val().cast(dtype).unsqueeze(),
             None => y,
         };
         let y = match added {

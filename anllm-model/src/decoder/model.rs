@@ -4,7 +4,7 @@ use anllm_core::{CachePolicy, Place};
 use anllm_kernels::Kernels;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData};
 
 use super::batch::{Batch, Row, Sight};
 use super::block::Block;
@@ -65,7 +65,7 @@ impl<B: Kernels> Decoder<B> {
 
     /// The embeddings of a batch, `[B, T, C]`: what the first block takes.
     pub fn embed_batch(&self, batch: &Batch<B>) -> Tensor<B, 3> {
-        self.embed(batch.ids.clone(), batch.rows)
+        self.embed(batch.ids.clone(), batch.rows).cast(FloatDType::from(batch.dtype))
     }
 
     /// The next tokens of the sequence that `cache` holds, at `places`. Returns hidden states `[1, T, C]`; the cache
@@ -73,7 +73,7 @@ impl<B: Kernels> Decoder<B> {
     pub fn forward_cached(&self, ids: &[u32], places: &[Place], cache: &mut KvCache<B>) -> Tensor<B, 3> {
         let device = self.device();
         let plan = cache.advance(places);
-        let rotary = self.rotary(&plan.positions, 1, &device);
+        let rotary = self.rotary(&plan.positions, 1, self.dtype(), &device);
         let chunk = Chunk::new(plan, rotary, &device);
         let mut x = self.embed(on_device(ids.iter().copied(), &device), 1);
         for (block, layer) in self.blocks.iter().zip(cache.layers_mut()) {
@@ -128,8 +128,8 @@ impl<B: Kernels> Decoder<B> {
         }
     }
 
-    pub(crate) fn rotary(&self, positions: &[usize], rows: usize, device: &B::Device) -> Rotary<B> {
-        Rotary::new(&self.frequencies, self.amplitude, positions, rows, self.dtype(), device)
+    pub(crate) fn rotary(&self, positions: &[usize], rows: usize, dtype: DType, device: &B::Device) -> Rotary<B> {
+        Rotary::new(&self.frequencies, self.amplitude, positions, rows, dtype, device)
     }
 
     /// Ids of `rows` rows, `[B·T]`, to `[B, T, C]`.

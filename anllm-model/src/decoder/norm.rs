@@ -2,8 +2,8 @@
 
 use anllm_kernels::{Kernels, rms_norm};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor};
 
 /// RMS norm over the last dimension.
 #[derive(Module, Debug)]
@@ -22,6 +22,7 @@ impl<B: Kernels> RmsNorm<B> {
 
     /// `[…, width]` to the same shape.
     pub fn forward<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
-        rms_norm(x, self.weight.val(), self.eps)
+        let weight = self.weight.val().cast(FloatDType::from(x.dtype()));
+        rms_norm(x, weight, self.eps)
     }
 }

@@ -9,7 +9,7 @@ mod unknown;
 pub use error::{At, Candidates, ConfigError};
 pub use overrides::set;
 pub use run::{
-    DataSection, LogSection, LoraSection, MaskMode, ModelSection, SaveSection, TokenizerChoice, TrainConfig,
+    Compute, DataSection, LogSection, LoraSection, MaskMode, ModelSection, SaveSection, TokenizerChoice, TrainConfig,
     TrainSection,
 };
 pub use unknown::{read, read_with};

@@ -71,6 +71,8 @@ pub(crate) fn cross_entropy<B: Backend>(
     let device = hidden.device();
     let [vocab, _] = head.weight.dims();
     let at_once = (options.chunk_bytes / (vocab * 4)).max(16);
+    let dtype = FloatDType::from(hidden.dtype());
+    let matrix = head.weight.clone().cast(dtype);
     let mut losses = Losses::default();
     let mut of_hidden = hidden.zeros_like();
     let mut of_head: Option<Tensor<B, 2>> = None;
@@ -78,7 +80,7 @@ pub(crate) fn cross_entropy<B: Backend>(
         let positions = indices(chunk.iter().map(|q| q.position as i32), &device);
         let answers = indices(chunk.iter().map(|q| q.answer as i32), &device).unsqueeze_dim::<2>(1);
         let states = hidden.clone().select(0, positions.clone());
-        let scores = Scores::of(states.clone(), &head.weight);
+        let scores = Scores::of(states.clone(), &matrix);
         losses.cross_entropy.extend(values(scores.surprise(answers.clone())));
 
         // ∂/∂logits of the cross-entropy is p − onehot; of the divergence from a teacher, p − p_teacher.
@@ -92,16 +94,16 @@ pub(crate) fn cross_entropy<B: Backend>(
         }
         let hit = Tensor::full([chunk.len(), 1], -of_text, (&device, slope.dtype()));
         let slope = slope.scatter(1, answers, hit, IndexingUpdateOp::Add).mul_scalar(options.scale);
-        let slope = slope.cast(FloatDType::from(states.dtype()));
+        let slope = slope.cast(dtype);
 
-        let back = slope.clone().matmul(head.weight.clone());
+        let back = slope.clone().matmul(matrix.clone());
         of_hidden = of_hidden.select_assign(0, positions, back, IndexingUpdateOp::Add);
         let slope = match head.learns {
             Learns::Nothing => continue,
             Learns::Row(token) => slope.narrow(1, token as usize, 1),
             Learns::All => slope,
         };
-        let part = slope.transpose().matmul(states);
+        let part = slope.transpose().matmul(states).cast(FloatDType::from(head.weight.dtype()));
         of_head = Some(match of_head {
             Some(sum) => sum + part,
             None => part,

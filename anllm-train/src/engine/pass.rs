@@ -4,7 +4,7 @@ use anllm_kernels::{Kernels, TrainableKernels};
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Sight};
 use burn::module::{AutodiffModule, Module};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::gradients::Gradients;
 use super::loss::{Distillation, Head, Learns, LossOptions, Losses, cross_entropy, surprise};
@@ -28,6 +28,8 @@ pub struct PassOptions<'a> {
     pub sight: Sight<'a>,
     /// Keep or recompute.
     pub recompute: Recompute,
+    /// What activations and their gradients are computed in. Weights, their gradients and the loss stay as they are.
+    pub compute: DType,
     /// The loss.
     pub loss: LossOptions,
     /// Where the random choices of this pass start (dropout).
@@ -61,7 +63,7 @@ impl<A: TrainableKernels> Pass<'_, A> {
         gradients: &mut Gradients<A::InnerBackend>,
     ) -> Losses {
         let decoder = self.decoder;
-        let batch = rows.batch(decoder, options.sight);
+        let batch = rows.batch(decoder, options.sight, options.compute);
         let distillation = teacher.map(|(teacher, weight)| distillation(teacher, rows, weight));
 
         let embedded = decoder.embed_batch(&batch);
@@ -143,7 +145,7 @@ impl<A: TrainableKernels> Pass<'_, A> {
 
 /// Cross-entropy of every question, without gradients.
 pub(crate) fn evaluate<B: Kernels>(decoder: &Decoder<B>, rows: &Prepared, sight: Sight<'_>, bytes: usize) -> Vec<f32> {
-    let hidden = decoder.forward_batch(&rows.batch(decoder, sight));
+    let hidden = decoder.forward_batch(&rows.batch(decoder, sight, decoder.dtype()));
     let [number, tokens, width] = hidden.dims();
     surprise(hidden.reshape([number * tokens, width]), &decoder.output_weight().val(), rows.questions(), bytes)
 }
@@ -175,7 +177,7 @@ fn head<A: TrainableKernels>(decoder: &Decoder<A>, row: Option<u32>) -> Head<A::
 
 /// The teacher sees everything: full attention over each document.
 fn distillation<B: Kernels>(teacher: &Decoder<B>, rows: &Prepared, weight: f64) -> Distillation<B> {
-    let hidden = teacher.forward_batch(&rows.batch(teacher, Sight::Policy(&anllm_core::FullPolicy)));
+    let hidden = teacher.forward_batch(&rows.batch(teacher, Sight::Policy(&anllm_core::FullPolicy), teacher.dtype()));
     let [number, tokens, width] = hidden.dims();
     Distillation { hidden: hidden.reshape([number * tokens, width]), head: teacher.output_weight().val(), weight }
 }

@@ -4,7 +4,7 @@ use anllm_core::{Place, SegmentTracker, Segments};
 use anllm_kernels::Kernels;
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Row, Sight};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 
 /// One row of training text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,13 +82,13 @@ impl Prepared {
         let here: Vec<f32> = self.ids.iter().flatten().map(|id| f32::from(*id == token)).collect();
         let here =
             Tensor::<B, 2>::from_data(TensorData::new(here, [1, rows * tokens]), (&slope.device(), slope.dtype()));
-        here.matmul(slope.reshape([rows * tokens, width]))
+        here.matmul(slope.reshape([rows * tokens, width])).cast(FloatDType::F32)
     }
 
     /// Puts the rows on the decoder's device.
-    pub(crate) fn batch<B: Kernels>(&self, decoder: &Decoder<B>, sight: Sight<'_>) -> Batch<B> {
+    pub(crate) fn batch<B: Kernels>(&self, decoder: &Decoder<B>, sight: Sight<'_>, dtype: DType) -> Batch<B> {
         let rows: Vec<Row<'_>> = self.ids.iter().zip(&self.places).map(|(ids, places)| Row { ids, places }).collect();
-        Batch::new(decoder, &rows, sight)
+        Batch::computed_in(dtype, decoder, &rows, sight)
     }
 }
 

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::super::exp::exp2;
 use super::super::tensors::{View, filled};
+use super::super::vectors::{add_scaled, product};
 use super::Sizes;
 use crate::attention::{Attended, Reaches};
 
@@ -81,11 +82,7 @@ impl WithSimd for Heads<'_> {
             let key = key.get(row, slot, group);
             for head in 0..sharing {
                 let query = query.get(row, 0, group * sharing + head);
-                let mut sum = simd.splat_f32s(0.0);
-                for (q, k) in query.chunks(lanes).zip(key.chunks(lanes)) {
-                    sum = simd.mul_add_f32s(simd.partial_load_f32s(q), simd.partial_load_f32s(k), sum);
-                }
-                scores[head * count + number] = simd.reduce_sum_f32s(sum) * sizes.scale();
+                scores[head * count + number] = product(simd, query, key) * sizes.scale();
             }
         }
         for (scores, log_sum) in scores.chunks_exact_mut(count).zip(log_sum) {
@@ -101,11 +98,7 @@ impl WithSimd for Heads<'_> {
         for (number, slot) in slots().enumerate() {
             let value = value.get(row, slot, group);
             for (head, output) in output.chunks_exact_mut(width).enumerate() {
-                let share = simd.splat_f32s(scores[head * count + number]);
-                for (v, out) in value.chunks(lanes).zip(output.chunks_mut(lanes)) {
-                    let sum = simd.mul_add_f32s(simd.partial_load_f32s(v), share, simd.partial_load_f32s(out));
-                    simd.partial_store_f32s(out, sum);
-                }
+                add_scaled(simd, scores[head * count + number], value, output);
             }
         }
     }
