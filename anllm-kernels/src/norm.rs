@@ -16,17 +16,17 @@ pub fn rms_norm<B: Kernels, const N: usize>(x: Tensor<B, N>, weight: Tensor<B, 1
     tensor::<B, 2>(B::rms_norm(x, primitive(weight), epsilon)).reshape(shape)
 }
 
-/// `1 / √(mean(x²) + ε)`, `[N, 1]`.
-fn inverse_root<B: Backend>(x: &Tensor<B, 2>, epsilon: f64) -> Tensor<B, 2> {
-    (x.clone() * x.clone()).mean_dim(1).add_scalar(epsilon).sqrt().recip()
+/// `√(mean(x²) + ε)`, `[N, 1]`. One divides by it: a reciprocal is an estimate of twelve bits on some backends.
+fn root<B: Backend>(x: &Tensor<B, 2>, epsilon: f64) -> Tensor<B, 2> {
+    (x.clone() * x.clone()).mean_dim(1).add_scalar(epsilon).sqrt()
 }
 
 pub(crate) fn reference<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
     let x = tensor::<B, 2>(x);
     let dtype: FloatDType = x.dtype().into();
     let x = x.cast(FloatDType::F32);
-    let inverse = inverse_root(&x, epsilon);
-    primitive((x * inverse).cast(dtype) * tensor::<B, 1>(weight).unsqueeze())
+    let root = root(&x, epsilon);
+    primitive((x / root).cast(dtype) * tensor::<B, 1>(weight).unsqueeze())
 }
 
 pub(crate) fn reference_backward<B: Backend>(
@@ -39,12 +39,12 @@ pub(crate) fn reference_backward<B: Backend>(
     let dtype: FloatDType = x.dtype().into();
     let (x, slope) = (x.cast(FloatDType::F32), slope.cast(FloatDType::F32));
     let weight = tensor::<B, 1>(weight).cast(FloatDType::F32).unsqueeze::<2>();
-    let inverse = inverse_root(&x, epsilon);
-    let normal = x * inverse.clone();
+    let root = root(&x, epsilon);
+    let normal = x / root.clone();
     let of_weight = (slope.clone() * normal.clone()).sum_dim(0).squeeze_dim::<1>(0);
-    // With n = x·r: ∂L/∂x = r·(g·w − n·mean(g·w·n)).
+    // With n = x/r: ∂L/∂x = (g·w − n·mean(g·w·n))/r.
     let pull = slope * weight;
     let along = (pull.clone() * normal.clone()).mean_dim(1);
-    let of_x = (pull - normal * along) * inverse;
+    let of_x = (pull - normal * along) / root;
     (primitive(of_x.cast(dtype)), primitive(of_weight.cast(dtype)))
 }
