@@ -22,9 +22,18 @@ pub(crate) const DEFAULT: &str = "bundled:ep";
 /// How a story begins when nobody says.
 pub(crate) const PROMPT: &str = "Once upon a time";
 
+/// The files of a bundled model; `None` where `path` is not the name of one.
+fn files(path: &Path) -> Option<EmbeddedFiles> {
+    match path.to_str()? {
+        "bundled:ep" => Some(files!("tiny-ep")),
+        "bundled:ac" => Some(files!("tiny-ac")),
+        _ => None,
+    }
+}
+
 /// Whether `path` is the name of a bundled model.
 pub(crate) fn names(path: &Path) -> bool {
-    matches!(path.to_str(), Some("bundled:ep" | "bundled:ac"))
+    files(path).is_some()
 }
 
 /// How text is drawn when nobody says: a bundled model is so small that its best token, taken always, soon repeats
@@ -38,10 +47,5 @@ pub(crate) fn sampling(path: &Path) -> Sampling {
 
 /// Opens a bundled model; `None` where `path` is not the name of one.
 pub(crate) fn open(path: &Path) -> Option<Result<Checkpoint, CheckpointError>> {
-    let files = match path.to_str()? {
-        "bundled:ep" => files!("tiny-ep"),
-        "bundled:ac" => files!("tiny-ac"),
-        _ => return None,
-    };
-    Some(Checkpoint::embedded(path, files))
+    files(path).map(|files| Checkpoint::embedded(path, files))
 }

@@ -1,10 +1,10 @@
 //! From a prompt to a continuation.
 
-use anllm_kernels::Kernels;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use anllm_core::{CachePolicy, CacheStats};
+use anllm_kernels::Kernels;
 use anllm_model::Tokenizer;
 use serde::Serialize;
 

@@ -1,10 +1,10 @@
 //! Training by low-rank adapters: the weights of the checkpoint stay as they are, small matrices beside them learn.
 //! Adapters are written as PEFT writes them (`adapter_config.json`, `adapter_model.safetensors`).
 
-use anllm_kernels::{Kernels, TrainableKernels};
 use std::fs;
 use std::path::Path;
 
+use anllm_kernels::{Kernels, TrainableKernels};
 use anllm_model::checkpoint::peft::{CONFIG, PREFIX, RULE, TOKEN_ROWS, WEIGHTS};
 use anllm_model::checkpoint::{EMBEDDING, HEAD, MappedFile, TensorSource, TrainedWeights, expected_tensors};
 use anllm_model::decoder::{Adapter, Linear};

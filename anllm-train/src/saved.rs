@@ -1,12 +1,12 @@
 //! A run on disk: `checkpoints/step-000100/`, each an ordinary Hugging Face folder with the optimiser's moments and
 //! the run's progress beside the weights. Written aside and renamed, so that what has the name is whole.
 
-use anllm_kernels::{Kernels, TrainableKernels};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anllm_kernels::{Kernels, TrainableKernels};
 use anllm_model::checkpoint::{Export, StoredType, TrainedWeights, write_folder};
 use anllm_model::{Checkpoint, Decoder};
 use burn::module::AutodiffModule;

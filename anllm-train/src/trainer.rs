@@ -1,12 +1,12 @@
 //! The loop: draw rows, learn from them, measure, save. What a step does is a function of the configuration, the data
 //! and the step's number, so that a run that was stopped goes on as if it had not been.
 
-use anllm_kernels::TrainableKernels;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anllm_core::{AnchorPolicy, FullPolicy};
+use anllm_kernels::TrainableKernels;
 use anllm_model::Decoder;
 use anllm_model::decoder::Sight;
 use burn::module::AutodiffModule;

@@ -5,6 +5,8 @@ mod spread;
 mod training;
 
 use anllm_core::PolicyKind;
+use comfy_table::{Table, presets};
+use serde::Serialize;
 
 use super::setup;
 use crate::args::BenchArgs;
@@ -18,6 +20,31 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<()> {
     };
     anyhow::ensure!(!text.trim().is_empty(), "the text is empty\n  hint: name a file with text, or leave --text out");
     if args.train { training::run(args, &text, *output) } else { inference::run(args, &text, *output) }
+}
+
+/// Measures every length under every policy; rows are shown as they come with `--json`, else as a table at the end.
+fn each<R: Serialize>(
+    args: &BenchArgs,
+    output: Output,
+    header: &[&str],
+    mut measure: impl FnMut(usize, PolicyKind) -> anyhow::Result<R>,
+    cells: impl Fn(R) -> Vec<String>,
+) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header);
+    for &context in &args.context {
+        for kind in policies(args) {
+            output.progress(&format!("{context} tokens, {kind}"));
+            let row = measure(context, kind);
+            output.progress_done();
+            let row = row?;
+            if output.is_json() {
+                output.json(&row)?;
+            }
+            table.add_row(cells(row));
+        }
+    }
+    if output.is_json() { Ok(()) } else { output.text(&format!("{table}\n")) }
 }
 
 /// What is compared: what was asked for, or both.

@@ -1,6 +1,5 @@
 //! `anllm generate`: a prompt and its continuation.
 
-use anllm_kernels::Kernels;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::time::Instant;
 
 use anllm_core::PolicyKind;
 use anllm_infer::{Generation, Request, Sampling, StopReason};
+use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Framing, Tokenizer};
 use clap::CommandFactory;
 use clap::error::ErrorKind;

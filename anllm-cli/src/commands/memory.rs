@@ -34,4 +34,9 @@ impl Memory {
         // Writing 5 resets the high-water mark of the process that asks; elsewhere there is no such file.
         let _ = std::fs::write("/proc/self/clear_refs", "5");
     }
+
+    /// For a table.
+    pub(crate) fn show(bytes: Option<u64>) -> String {
+        bytes.map_or("-".to_owned(), |count| crate::output::bytes(count as usize))
+    }
 }

@@ -1,6 +1,5 @@
 //! From common options to ready objects.
 
-use anllm_kernels::Kernels;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use anllm_core::{
     SentenceSplitter, SplitterKind, Vocabulary,
 };
 use anllm_infer::{Engine, EngineOptions};
+use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, ModelConfig, Tokenizer};
 use anyhow::Context;
 use burn::tensor::DType;

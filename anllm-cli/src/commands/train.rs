@@ -4,11 +4,11 @@ mod dry;
 mod samples;
 mod watch;
 
-use anllm_kernels::Kernels;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anllm_kernels::Kernels;
 use anllm_train::config::{TrainConfig, read_with};
 use anllm_train::{Outcome, Saved, Trainer};
 use anyhow::Context;

@@ -6,9 +6,10 @@ mod cuda;
 mod graphics;
 mod list;
 
-use anllm_kernels::Kernels;
 use std::fmt;
 use std::str::FromStr;
+
+use anllm_kernels::Kernels;
 
 pub(crate) use list::{DeviceRow, devices};
 

@@ -91,6 +91,19 @@ pub(crate) fn object(command: &mut Command) -> Value {
     value
 }
 
+/// The keys of an object.
+pub(crate) fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// An object has all of these keys.
+#[track_caller]
+pub(crate) fn has_keys(value: &Value, expected: &[&str]) {
+    for key in expected {
+        assert!(value.get(key).is_some(), "no {key:?} among {:?}", keys(value));
+    }
+}
+
 /// An array of numbers.
 #[track_caller]
 pub(crate) fn numbers(value: &Value) -> Vec<f64> {

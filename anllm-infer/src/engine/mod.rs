@@ -2,10 +2,10 @@
 
 mod session;
 
-use anllm_kernels::Kernels;
 use std::sync::Arc;
 
 use anllm_core::{AnchorMatcher, CachePolicy};
+use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Decoder, KvCache, ModelConfig};
 use burn::tensor::{DType, Tensor};
 

@@ -1,9 +1,9 @@
 //! One sequence: its cache, and where its next token stands.
 
-use anllm_kernels::Kernels;
 use std::sync::Arc;
 
 use anllm_core::{AnchorMatcher, CacheStats, Place, SegmentTracker};
+use anllm_kernels::Kernels;
 use anllm_model::{Decoder, KvCache};
 use burn::tensor::Tensor;
 

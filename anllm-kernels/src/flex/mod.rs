@@ -2,8 +2,8 @@
 //! how many threads there are, so that results do not either.
 
 mod attention;
-mod elementwise;
 mod exp;
+mod gate;
 mod linear;
 mod norm;
 mod rotary;
@@ -73,7 +73,7 @@ impl Kernels for Flex {
 
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         match all_f32(&[&gate, &up]) {
-            true => elementwise::swiglu(&gate, &up),
+            true => gate::swiglu(&gate, &up),
             false => crate::gate::reference::<Self>(gate, up),
         }
     }
@@ -84,7 +84,7 @@ impl Kernels for Flex {
         slope: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         match all_f32(&[&gate, &up, &slope]) {
-            true => elementwise::swiglu_backward(&gate, &up, &slope),
+            true => gate::swiglu_backward(&gate, &up, &slope),
             false => crate::gate::reference_backward::<Self>(gate, up, slope),
         }
     }

@@ -8,12 +8,11 @@ use anllm_core::{AnchorMatcher, PolicyKind};
 use anllm_infer::Engine;
 use anllm_kernels::Kernels;
 use anllm_model::Checkpoint;
-use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::super::memory::Memory;
 use super::super::setup;
-use super::policies;
+use super::each;
 use super::spread::Spread;
 use crate::args::BenchArgs;
 use crate::device::{Task, run_on};
@@ -75,31 +74,18 @@ impl Task for Bench<'_> {
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, checkpoint, matcher, ids, output } = self;
         let engine = setup::engine::<B>(&args.run, checkpoint, matcher, &device)?;
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_header(["context", "policy", "prefill tok/s", "decode tok/s", "cache", "peak memory"]);
-        for &context in &args.context {
-            for kind in policies(args) {
-                output.progress(&format!("{context} tokens, {kind}"));
-                let row = measure(&engine, &ids, context, kind, args)?;
-                output.progress_done();
-                if output.is_json() {
-                    output.json(&row)?;
-                }
-                table.add_row([
-                    row.context.to_string(),
-                    row.policy,
-                    row.prefill_tps.show(),
-                    row.decode_tps.show(),
-                    bytes(row.kv_bytes),
-                    row.peak_rss_bytes.map_or("-".to_owned(), |peak| bytes(peak as usize)),
-                ]);
-            }
-        }
-        if !output.is_json() {
-            output.text(&format!("{table}\n"))?;
-        }
-        Ok(())
+        let header = ["context", "policy", "prefill tok/s", "decode tok/s", "cache", "peak memory"];
+        let measure = |context, kind| measure(&engine, &ids, context, kind, args);
+        each(args, output, &header, measure, |row: Row| {
+            vec![
+                row.context.to_string(),
+                row.policy,
+                row.prefill_tps.show(),
+                row.decode_tps.show(),
+                bytes(row.kv_bytes),
+                Memory::show(row.peak_rss_bytes),
+            ]
+        })
     }
 }
 

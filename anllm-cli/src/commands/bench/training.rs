@@ -7,17 +7,16 @@ use anllm_train::config::{LoraSection, MaskMode, TrainConfig};
 use anllm_train::data::Filling;
 use anllm_train::data::source::SourceConfig;
 use burn::backend::Autodiff;
-use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::super::memory::Memory;
 use super::super::setup;
-use super::policies;
+use super::each;
 use super::spread::Spread;
 use crate::args::BenchArgs;
 use crate::bundled;
 use crate::device::{Task, run_on};
-use crate::output::{Output, bytes};
+use crate::output::Output;
 
 pub(super) fn run(args: &BenchArgs, text: &str, output: Output) -> anyhow::Result<()> {
     anyhow::ensure!(
@@ -72,36 +71,25 @@ impl Task for Bench<'_> {
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, mut config, output } = self;
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_header(["context", "mask", "trained", "tok/s", "waits for data", "peak memory"]);
-        for &context in &args.context {
-            for kind in policies(args) {
-                output.progress(&format!("{context} tokens, {kind}"));
-                config.data.context = context;
-                config.train.mask = match kind {
-                    PolicyKind::Full => MaskMode::Full,
-                    PolicyKind::Anchor => MaskMode::Anchor,
-                };
-                let row = measure::<B>(&config, &device, kind, args)?;
-                output.progress_done();
-                if output.is_json() {
-                    output.json(&row)?;
-                }
-                table.add_row([
-                    row.context.to_string(),
-                    row.policy,
-                    row.trained.to_owned(),
-                    row.train_tps.show(),
-                    format!("{:.2} %", 100.0 * row.data_wait),
-                    row.peak_rss_bytes.map_or("-".to_owned(), |peak| bytes(peak as usize)),
-                ]);
-            }
-        }
-        if !output.is_json() {
-            output.text(&format!("{table}\n"))?;
-        }
-        Ok(())
+        let header = ["context", "mask", "trained", "tok/s", "waits for data", "peak memory"];
+        let measure = |context, kind| {
+            config.data.context = context;
+            config.train.mask = match kind {
+                PolicyKind::Full => MaskMode::Full,
+                PolicyKind::Anchor => MaskMode::Anchor,
+            };
+            measure::<B>(&config, &device, kind, args)
+        };
+        each(args, output, &header, measure, |row: Row| {
+            vec![
+                row.context.to_string(),
+                row.policy,
+                row.trained.to_owned(),
+                row.train_tps.show(),
+                format!("{:.2} %", 100.0 * row.data_wait),
+                Memory::show(row.peak_rss_bytes),
+            ]
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use super::super::tensors::{View, filled, values};
 use super::Sizes;
 use super::pack::{STRIP, lines, strips};
 use super::span::Part;
-use super::tile::{BLOCK, HIDDEN, Lanes, gather, products, scatter, stand};
+use super::tile::{BLOCK, HIDDEN, Lanes, gather, lie, products, scatter, stand};
 use crate::attention::{AttentionGradients, Reaches};
 
 /// Tokens of a span, at least. Each span sums the gradients of its keys by itself; the sums are added in order.
@@ -199,13 +199,10 @@ impl WithSimd for Span<'_> {
                         let of_values = &mut of_values[number][place];
                         tile.walk(simd, part, start..start + count, &packed[number], of_keys, of_values);
                     }
-                    let flat: &[f32] = bytemuck::cast_slice(&tile.of_queries);
                     for lane in 0..count {
                         let place = (start + lane) * heads + head;
                         let line = &mut of_query[place * width..(place + 1) * width];
-                        for (out, x) in line.iter_mut().zip(flat[lane..].iter().step_by(lanes)) {
-                            *out = *x * unscale;
-                        }
+                        lie::<S>(&tile.of_queries, lane, unscale, line);
                     }
                 }
             }

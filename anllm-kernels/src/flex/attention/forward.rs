@@ -10,7 +10,7 @@ use super::super::tensors::{View, filled};
 use super::Sizes;
 use super::pack::{STRIP, lines, strips};
 use super::span::Part;
-use super::tile::{BLOCK, HIDDEN, Lanes, gather, products, stand};
+use super::tile::{BLOCK, HIDDEN, Lanes, gather, lie, products, stand};
 use crate::attention::{Attended, Reaches};
 
 /// Tokens that one thread takes at a time. Keys are laid out again for each span.
@@ -104,19 +104,12 @@ impl WithSimd for Span<'_> {
                     for (part, (keys, values)) in parts.iter().zip(keys.iter().zip(&values)) {
                         running.walk(simd, &tile, part, start..start + count, keys, values);
                     }
-                    let inverse = simd.div_f32s(simd.splat_f32s(1.0), running.sum);
-                    for sum in &mut running.values {
-                        *sum = simd.mul_f32s(*sum, inverse);
-                    }
-                    let flat: &[f32] = bytemuck::cast_slice(&running.values);
                     let highest: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&running.highest));
                     let sum: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&running.sum));
                     for lane in 0..count {
                         let place = (start + lane) * heads + head;
                         let line = &mut output[place * width..(place + 1) * width];
-                        for (out, x) in line.iter_mut().zip(flat[lane..].iter().step_by(lanes)) {
-                            *out = *x;
-                        }
+                        lie::<S>(&running.values, lane, 1.0 / sum[lane], line);
                         log_sum[place] = highest[lane] * std::f32::consts::LN_2 + sum[lane].ln();
                     }
                 }

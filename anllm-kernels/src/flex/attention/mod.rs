@@ -50,13 +50,13 @@ impl Sizes {
 
 /// `query` `[B, T, H, D]` over `key` and `value` `[B, S, K, D]`.
 pub(super) fn forward(
-    key_query: FlexTensor,
+    query: FlexTensor,
     key: FlexTensor,
     value: FlexTensor,
     reaches: &Reaches<Flex>,
 ) -> Attended<Flex> {
-    let sizes = Sizes::of(&key_query, &key);
-    let (query, key, value) = (laid_out(key_query), laid_out(key), laid_out(value));
+    let sizes = Sizes::of(&query, &key);
+    let (query, key, value) = (laid_out(query), laid_out(key), laid_out(value));
     match sizes.tokens {
         1 => decode::forward(sizes, &query, &key, &value, reaches),
         _ => forward::forward(sizes, &query, &key, &value, reaches),

@@ -33,6 +33,15 @@ pub(super) fn stand<'a, S: Simd>(
     }
 }
 
+/// One token of a tile, scaled, back in a line: the way back from [`stand`].
+#[inline(always)]
+pub(super) fn lie<S: Simd>(tile: &[S::f32s], lane: usize, scale: f32, line: &mut [f32]) {
+    let flat: &[f32] = bytemuck::cast_slice(tile);
+    for (out, x) in line.iter_mut().zip(flat[lane..].iter().step_by(S::F32_LANES)) {
+        *out = *x * scale;
+    }
+}
+
 /// Products of the tile with the strips that hold the keys of `block`: one vector for each key.
 #[inline(always)]
 pub(super) fn products<S: Simd>(simd: S, tile: &[S::f32s], strips: &[f32], out: &mut [S::f32s]) {

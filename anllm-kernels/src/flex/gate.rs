@@ -1,4 +1,4 @@
-//! The gate, element by element.
+//! The gate of the MLP, element by element.
 
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
