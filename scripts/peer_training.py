@@ -1,5 +1,5 @@
-"""Training steps of a peer, PyTorch `transformers`, on the same text, under the same mask: the other column of
-benchmarks/training.md. One JSON object for each row, like `anllm bench --train --json`.
+"""Training steps of a peer, PyTorch `transformers`, on the same text, under the same mask, to compare with.
+One JSON object for each row, like `anllm bench --train --json`.
 
     pip install torch transformers gguf peft
     python scripts/peer_training.py --model models/smollm2 --text FILE --context 512,1024,2048 [--lora 32]
