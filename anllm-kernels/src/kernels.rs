@@ -4,6 +4,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 
 use crate::attention::{Attended, AttentionGradients, Reaches, reference as attention};
+use crate::packed::{self, PackedMatrix};
 use crate::rotary::Turn;
 use crate::{gate, linear, norm, rotary};
 
@@ -12,6 +13,10 @@ use crate::{gate, linear, norm, rotary};
 /// Shape letters: `B` rows, `T` query tokens, `S` keys, `H` query heads, `K` key/value heads (`H` a multiple of it),
 /// `D` head width, `N` rows of a matrix, `C` its width.
 pub trait Kernels: Backend {
+    /// Whether [`times_packed`](Self::times_packed) and products with 16-bit weights read weights as they are: where
+    /// not, weights are better kept in the type of the activations.
+    const MULTIPLIES_PACKED: bool = false;
+
     /// `softmax(q·kᵀ/√D)·v` over what each query reaches: `query` `[B, T, H, D]`, `key` and `value` `[B, S, K, D]`.
     ///
     /// Every query reaches at least one key.
@@ -75,6 +80,13 @@ pub trait Kernels: Backend {
     /// `x·weightᵀ`: `x` is `[N, in]`, `weight` `[out, in]`.
     fn times_transposed(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         linear::reference::<Self>(x, weight)
+    }
+
+    /// `x·weightᵀ` with a packed `weight` `[out, in]`: `x` is `[N, in]`.
+    ///
+    /// The plain body unpacks the whole matrix for every product.
+    fn times_packed(x: FloatTensor<Self>, weight: &PackedMatrix) -> FloatTensor<Self> {
+        packed::reference::<Self>(x, weight)
     }
 }
 

@@ -6,6 +6,7 @@
 //! rms_norm    root-mean-square normalisation
 //! swiglu      the gate of the MLP
 //! linear      x·Wᵀ, whose gradient comes in the weight's own layout
+//! linear_packed  the same with weights of 8 or 4 bits, which stay packed     PackedMatrix
 //! ```
 //!
 //! [`Kernels`] is the trait of backends that can do them. Its methods have a plain body of Burn's own operations, the
@@ -21,6 +22,7 @@ mod gate;
 mod kernels;
 mod linear;
 mod norm;
+mod packed;
 mod primitive;
 mod rotary;
 
@@ -32,4 +34,5 @@ pub use gate::swiglu;
 pub use kernels::{Kernels, TrainableKernels};
 pub use linear::linear;
 pub use norm::rms_norm;
+pub use packed::{PackError, PackedMatrix, PackedType, linear_packed};
 pub use rotary::{Turn, rotate};

@@ -47,7 +47,7 @@ pub(crate) fn attach<B: Kernels>(
             return linear;
         }
         count += 1;
-        let [out, input] = linear.weight.val().dims();
+        let [out, input] = linear.weight.dims();
         let down = match &saved {
             Some(saved) => saved.tensor(name, "lora_A", [config.rank, input], &device),
             None => Ok(uniform(&mut random, config.rank, input, &device)),

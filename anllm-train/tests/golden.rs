@@ -214,7 +214,7 @@ fn the_gradient_of_one_row_is_that_row_of_the_whole_gradient() {
         let mut alone = Gradients::default();
         let options = PassOptions { row: Some(token), ..options(prepared.asked(), Recompute::Blocks) };
         Pass { decoder: &frozen }.backward(&prepared, None, options, &mut alone);
-        for matrix in [&decoder.embedding, decoder.output_weight()] {
+        for matrix in [&decoder.embedding, decoder.output_weight()].map(|weight| weight.parameter().unwrap()) {
             let values = |gradients: &Gradients<Flex>| -> Vec<f32> {
                 gradients.get(matrix.id).unwrap().clone().into_data().into_vec().unwrap()
             };

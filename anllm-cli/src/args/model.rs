@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anllm_core::{PolicyKind, RuleChoice};
+use anllm_model::checkpoint::MatrixForm;
 use anllm_model::{Checkpoint, CheckpointError};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
@@ -41,9 +42,15 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "ANLLM_DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
 
-    /// Type of weights, activations and cache.
+    /// Type of activations and cache.
     #[arg(long, env = "ANLLM_DTYPE", value_enum, default_value_t = Dtype::F32)]
     pub(crate) dtype: Dtype,
+
+    /// How the matrices of linear layers, embedding and head are held: native (as the file stores them: Q8_0, Q4_0 and
+    /// Q4_1 blocks stay packed, 16-bit floats stay 16 bits), float (in --dtype), q8 or q4 (the nearest blocks of 8 or 4
+    /// bits; with q4, embedding and head have 8). GPUs and ndarray hold the values of packed weights in --dtype.
+    #[arg(long, env = "ANLLM_WEIGHTS", value_enum, default_value_t = Weights::Native)]
+    pub(crate) weights: Weights,
 
     /// Cache policy: full (causal attention) or anchor (anchor mask, reduced cache). Without it: anchor where the
     /// checkpoint records an anchor rule or --anchors gives one, else full.
@@ -70,4 +77,28 @@ pub(crate) enum Dtype {
     F16,
     /// 16-bit brain floats.
     Bf16,
+}
+
+/// Widths of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Weights {
+    /// As stored.
+    Native,
+    /// In the type of activations.
+    Float,
+    /// 8 bits.
+    Q8,
+    /// 4 bits.
+    Q4,
+}
+
+impl Weights {
+    pub(crate) fn form(self) -> MatrixForm {
+        match self {
+            Self::Native => MatrixForm::Stored,
+            Self::Float => MatrixForm::Float,
+            Self::Q8 => MatrixForm::Eight,
+            Self::Q4 => MatrixForm::Four,
+        }
+    }
 }

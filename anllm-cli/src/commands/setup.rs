@@ -135,7 +135,7 @@ pub(crate) fn engine<B: Kernels>(
         args.dtype,
         B::name(device),
     );
-    let options = EngineOptions { dtype, prefill_chunk: args.prefill_chunk };
+    let options = EngineOptions { dtype, matrices: args.weights.form(), prefill_chunk: args.prefill_chunk };
     Ok(Engine::load(checkpoint, matcher, device, &options)?)
 }
 

@@ -34,9 +34,9 @@ pub(crate) enum DeviceChoice {
 }
 
 /// Work that runs on any backend.
-pub(crate) trait Task {
+pub(crate) trait Task: Send {
     /// What it returns.
-    type Output;
+    type Output: Send;
 
     /// Runs on `device` of `B`.
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Self::Output>;
@@ -50,9 +50,9 @@ pub(crate) fn run_on<T: Task>(choice: DeviceChoice, task: T) -> anyhow::Result<T
     match choice {
         DeviceChoice::Auto => run_on(list::best(), task),
         #[cfg(feature = "cpu")]
-        DeviceChoice::Cpu => task.run::<burn_flex::Flex>(Default::default()),
+        DeviceChoice::Cpu => among_workers(|| task.run::<burn_flex::Flex>(Default::default())),
         #[cfg(feature = "ndarray")]
-        DeviceChoice::Ndarray => task.run::<burn_ndarray::NdArray<f32>>(Default::default()),
+        DeviceChoice::Ndarray => among_workers(|| task.run::<burn_ndarray::NdArray<f32>>(Default::default())),
         #[cfg(feature = "cuda")]
         DeviceChoice::Cuda(index) => task.run::<burn_cuda::Cuda<f32, i32>>(cuda::open(index)?),
         #[cfg(feature = "wgpu")]
@@ -62,6 +62,13 @@ pub(crate) fn run_on<T: Task>(choice: DeviceChoice, task: T) -> anyhow::Result<T
         #[allow(unreachable_patterns)]
         missing => Err(list::not_compiled_in(missing)),
     }
+}
+
+/// Runs `work` on a thread of the pool that kernels share their work out in. From outside, each of a token's hundreds of
+/// small kernels would wake the pool and sleep until it is done.
+#[cfg(any(feature = "cpu", feature = "ndarray"))]
+fn among_workers<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
 }
 
 impl FromStr for DeviceChoice {

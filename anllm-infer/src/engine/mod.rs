@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anllm_core::{AnchorMatcher, CachePolicy};
 use anllm_kernels::Kernels;
+use anllm_model::checkpoint::MatrixForm;
 use anllm_model::{Checkpoint, Decoder, KvCache, ModelConfig};
 use burn::tensor::{DType, Tensor};
 
@@ -16,15 +17,17 @@ use crate::error::InferError;
 /// How a model is loaded and run.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Type of weights, activations and cache: `F32`, `F16` or `BF16`.
+    /// Type of activations and cache, and of weights unless `matrices` says otherwise: `F32`, `F16` or `BF16`.
     pub dtype: DType,
+    /// How matrices are held.
+    pub matrices: MatrixForm,
     /// Tokens processed at once during prefill. It bounds memory; results do not depend on it.
     pub prefill_chunk: usize,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { dtype: DType::F32, prefill_chunk: 512 }
+        Self { dtype: DType::F32, matrices: MatrixForm::Stored, prefill_chunk: 512 }
     }
 }
 
@@ -48,7 +51,7 @@ impl<B: Kernels> Engine<B> {
         device: &B::Device,
         options: &EngineOptions,
     ) -> Result<Self, InferError> {
-        let decoder = checkpoint.load(device, options.dtype)?;
+        let decoder = checkpoint.load_as(device, options.dtype, options.matrices)?;
         Ok(Self::new(decoder, checkpoint.config().clone(), matcher, options.prefill_chunk))
     }
 

@@ -4,8 +4,11 @@
 mod attention;
 mod exp;
 mod gate;
+mod halves;
+mod lanes;
 mod linear;
 mod norm;
+mod packed;
 mod rotary;
 mod tensors;
 mod vectors;
@@ -16,10 +19,13 @@ use burn_flex::Flex;
 
 use crate::attention::{Attended, AttentionGradients, Reaches, reference};
 use crate::kernels::Kernels;
+use crate::packed::PackedMatrix;
 use crate::rotary::Turn;
 use tensors::{all_f32, as_f32, as_type};
 
 impl Kernels for Flex {
+    const MULTIPLIES_PACKED: bool = true;
+
     fn reach_attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -28,7 +34,7 @@ impl Kernels for Flex {
     ) -> Attended<Self> {
         let dtype = query.dtype();
         let attended = attention::forward(as_f32(query), as_f32(key), as_f32(value), reaches);
-        Attended { output: as_type(attended.output, dtype), log_sum: attended.log_sum }
+        Attended { output: as_type::<4>(attended.output, dtype), log_sum: attended.log_sum }
     }
 
     fn reach_attention_backward(
@@ -93,9 +99,21 @@ impl Kernels for Flex {
         let [rows, width] = [x.layout().shape()[0], x.layout().shape()[1]];
         // A weight that does not lie row by row would be copied first.
         let fits = all_f32(&[&x, &weight]) && weight.is_contiguous();
-        match fits && width > 0 && (1..=linear::FEW).contains(&rows) {
+        let few = width > 0 && (1..=linear::FEW).contains(&rows);
+        let halves = x.dtype() == DType::F32 && weight.dtype() != DType::F32;
+        if few
+            && halves
+            && let Some(result) = halves::few_rows(&x, &weight)
+        {
+            return result;
+        }
+        match few && fits {
             true => linear::few_rows(&x, &weight),
             false => crate::linear::reference::<Self>(x, weight),
         }
+    }
+    fn times_packed(x: FloatTensor<Self>, weight: &PackedMatrix) -> FloatTensor<Self> {
+        let dtype = x.dtype();
+        as_type::<2>(packed::times_packed(&as_type::<2>(x, DType::F32), weight), dtype)
     }
 }

@@ -12,11 +12,12 @@ pub(super) fn all_f32(tensors: &[&FlexTensor]) -> bool {
 }
 
 pub(super) fn as_f32(x: FlexTensor) -> FlexTensor {
-    as_type(x, DType::F32)
+    as_type::<4>(x, DType::F32)
 }
 
-pub(super) fn as_type(x: FlexTensor, dtype: DType) -> FlexTensor {
-    if x.dtype() == dtype { x } else { primitive::<Flex, 4>(tensor(x).cast(FloatDType::from(dtype))) }
+/// `x`, of `N` dimensions, as `dtype`.
+pub(super) fn as_type<const N: usize>(x: FlexTensor, dtype: DType) -> FlexTensor {
+    if x.dtype() == dtype { x } else { primitive::<Flex, N>(tensor(x).cast(FloatDType::from(dtype))) }
 }
 
 /// The elements in order; copied where they do not lie so.

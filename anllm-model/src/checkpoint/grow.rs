@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anllm_core::{AnchorRule, Vocabulary};
+use anllm_kernels::PackedMatrix;
 use serde_json::{Value, json};
 
 use super::error::CheckpointError;
@@ -89,6 +90,11 @@ impl TensorSource for GrownSource {
             self.growth.apply(&mut values, width);
         }
         Ok(values)
+    }
+
+    fn read_packed(&self, name: &str) -> Result<Option<PackedMatrix>, CheckpointError> {
+        // The new row is no stored one.
+        if is_grown(name) { Ok(None) } else { self.inner.read_packed(name) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From tensors on disk to a decoder on a device, one tensor at a time.
 
-use anllm_kernels::Kernels;
+use anllm_kernels::{Kernels, PackedMatrix, PackedType};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
@@ -9,7 +9,21 @@ use super::keys::{EMBEDDING, FINAL_NORM, HEAD};
 use super::open::Checkpoint;
 use super::source::TensorSource;
 use crate::config::ModelConfig;
-use crate::decoder::{Attention, Block, Decoder, Linear, Mlp, RmsNorm};
+use crate::decoder::{Attention, Block, Decoder, Linear, Mlp, RmsNorm, Weight};
+
+/// How the matrices of a model are held: linear layers, embedding and head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MatrixForm {
+    /// In the type of the activations. The only form that learns.
+    #[default]
+    Float,
+    /// As the checkpoint stores them, where the backend can multiply that: few bits, 16-bit floats.
+    Stored,
+    /// In 8 bits, or as stored where that is 8 bits or fewer.
+    Eight,
+    /// In 4 bits, or as stored where that is 4 bits; embedding and head, whose errors every token feels, in 8.
+    Four,
+}
 
 impl Checkpoint {
     /// Loads the weights onto `device` as `dtype`, `F32`, `F16` or `BF16`.
@@ -19,10 +33,23 @@ impl Checkpoint {
     /// # Errors
     /// When values cannot be read.
     pub fn load<B: Kernels>(&self, device: &B::Device, dtype: DType) -> Result<Decoder<B>, CheckpointError> {
+        self.load_as(device, dtype, MatrixForm::Float)
+    }
+
+    /// The same with matrices in another form, for inference; `dtype` is the type of everything else.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_as<B: Kernels>(
+        &self,
+        device: &B::Device,
+        dtype: DType,
+        form: MatrixForm,
+    ) -> Result<Decoder<B>, CheckpointError> {
         for tensor in self.unused() {
             tracing::debug!(tensor = tensor.name, "not used by the decoder");
         }
-        Loader { source: self.source(), config: self.config(), device, dtype }.decoder()
+        Loader { source: self.source(), config: self.config(), device, dtype, form }.decoder()
     }
 }
 
@@ -31,15 +58,16 @@ struct Loader<'a, B: Backend> {
     config: &'a ModelConfig,
     device: &'a B::Device,
     dtype: DType,
+    form: MatrixForm,
 }
 
 impl<B: Kernels> Loader<'_, B> {
     fn decoder(&self) -> Result<Decoder<B>, CheckpointError> {
         let config = self.config;
         let blocks = (0..config.layers).map(|layer| self.block(layer)).collect::<Result<_, _>>()?;
-        let head = if config.tied_head { None } else { Some(Linear::new(self.tensor(HEAD)?, None)) };
+        let head = if config.tied_head { None } else { Some(Linear::new(self.matrix(HEAD)?, None)) };
         Ok(Decoder {
-            embedding: burn::module::Param::from_tensor(self.tensor(EMBEDDING)?),
+            embedding: self.matrix(EMBEDDING)?,
             blocks,
             norm: self.norm(FINAL_NORM)?,
             head,
@@ -75,21 +103,71 @@ impl<B: Kernels> Loader<'_, B> {
 
     fn linear(&self, name: &str, bias: bool) -> Result<Linear<B>, CheckpointError> {
         let bias = if bias { Some(self.tensor(&format!("{name}.bias"))?) } else { None };
-        Ok(Linear::new(self.tensor(&format!("{name}.weight"))?, bias))
+        Ok(Linear::new(self.matrix(&format!("{name}.weight"))?, bias))
     }
 
     fn norm(&self, name: &str) -> Result<RmsNorm<B>, CheckpointError> {
         Ok(RmsNorm::new(self.tensor(name)?, self.config.norm_eps))
     }
 
+    fn matrix(&self, name: &str) -> Result<Weight<B>, CheckpointError> {
+        let nearest = match self.form {
+            MatrixForm::Float => return Ok(Weight::float(self.tensor(name)?)),
+            MatrixForm::Stored => None,
+            MatrixForm::Four if name != EMBEDDING && name != HEAD => Some(PackedType::Q4_1),
+            MatrixForm::Eight | MatrixForm::Four => Some(PackedType::Q8_0),
+        };
+        let stored = self.source.read_packed(name)?;
+        let bits = |kind: PackedType| kind.bytes_per_block();
+        let packed = match (stored, nearest) {
+            (stored, None) => stored,
+            (Some(stored), Some(nearest)) if bits(stored.kind()) <= bits(nearest) => Some(stored),
+            (_, Some(kind)) => {
+                let (values, [out, width]) = self.values::<2>(name)?;
+                Some(PackedMatrix::nearest(kind, [out, width], &values))
+            }
+        };
+        match packed {
+            Some(matrix) if B::MULTIPLIES_PACKED => Ok(Weight::Packed(matrix)),
+            Some(matrix) => Ok(Weight::float(self.on_device(matrix.values(), matrix.dims(), self.dtype))),
+            None => {
+                let (values, shape) = self.values::<2>(name)?;
+                Ok(Weight::float(self.on_device(values, shape, self.stored_float(name))))
+            }
+        }
+    }
+
+    /// The 16-bit type that a matrix is stored in, where it can be multiplied; else the type of activations.
+    fn stored_float(&self, name: &str) -> DType {
+        match self.source.info(name).map(|info| info.dtype.as_str()) {
+            Some("F16") if B::MULTIPLIES_PACKED => DType::F16,
+            Some("BF16") if B::MULTIPLIES_PACKED => DType::BF16,
+            _ => self.dtype,
+        }
+    }
+
     fn tensor<const N: usize>(&self, name: &str) -> Result<Tensor<B, N>, CheckpointError> {
+        let (values, shape) = self.values(name)?;
+        Ok(self.on_device(values, shape, self.dtype))
+    }
+
+    fn on_device<const N: usize>(&self, values: Vec<f32>, shape: [usize; N], dtype: DType) -> Tensor<B, N> {
+        Tensor::from_data(TensorData::new(values, shape), (self.device, dtype))
+    }
+
+    fn values<const N: usize>(&self, name: &str) -> Result<(Vec<f32>, [usize; N]), CheckpointError> {
         let values = self.source.read_f32(name)?;
         let shape = self.source.info(name).map(|t| t.shape.clone()).unwrap_or_default();
         // Shapes were checked when the checkpoint was opened; the values are checked here, against the same.
-        if shape.len() != N || shape.iter().product::<usize>() != values.len() {
-            let what = format!("tensor `{name}` has {} values for shape {shape:?}", values.len());
-            return Err(CheckpointError::malformed(self.source.path(), what, "download the file again"));
+        match <[usize; N]>::try_from(shape) {
+            Ok(shape) if shape.iter().product::<usize>() == values.len() => Ok((values, shape)),
+            Ok(shape) => Err(self.misfit(name, values.len(), &shape)),
+            Err(shape) => Err(self.misfit(name, values.len(), &shape)),
         }
-        Ok(Tensor::from_data(TensorData::new(values, shape), (self.device, self.dtype)))
+    }
+
+    fn misfit(&self, name: &str, values: usize, shape: &[usize]) -> CheckpointError {
+        let what = format!("tensor `{name}` has {values} values for shape {shape:?}");
+        CheckpointError::malformed(self.source.path(), what, "download the file again")
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use anllm_kernels::PackedMatrix;
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -190,6 +191,10 @@ impl TensorSource for MergedSource {
             Some(Change::Whole { .. }) | None => {}
         }
         Ok(values)
+    }
+
+    fn read_packed(&self, name: &str) -> Result<Option<PackedMatrix>, CheckpointError> {
+        if self.changes.contains_key(name) { Ok(None) } else { self.inner.read_packed(name) }
     }
 }
 

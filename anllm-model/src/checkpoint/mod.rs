@@ -25,6 +25,7 @@ pub use error::CheckpointError;
 pub use export::{Export, ExportReport, StoredType};
 pub use grow::AddedEmbedding;
 pub use keys::{EMBEDDING, ExpectedTensor, FINAL_NORM, HEAD, expected_tensors};
+pub use load::MatrixForm;
 pub use mapped::MappedFile;
 pub use open::{Checkpoint, EmbeddedFiles, Format, Settings};
 pub use scratch::RandomWeights;

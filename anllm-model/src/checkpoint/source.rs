@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use anllm_kernels::PackedMatrix;
+
 use super::error::CheckpointError;
 
 /// What a checkpoint says of one tensor, without reading its values.
@@ -30,6 +32,16 @@ pub trait TensorSource: Send + Sync {
     /// # Errors
     /// When the tensor is not there, or its bytes are cut short or of an unknown type.
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
+
+    /// A matrix that is stored in few bits, as it is stored; none where it is not, or not in a way that can be
+    /// multiplied.
+    ///
+    /// # Errors
+    /// As [`read_f32`](Self::read_f32).
+    fn read_packed(&self, name: &str) -> Result<Option<PackedMatrix>, CheckpointError> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// The entry named `name`.
     fn info(&self, name: &str) -> Option<&TensorInfo> {

@@ -14,6 +14,7 @@ mod model;
 mod names;
 mod norm;
 mod rotary;
+mod weight;
 
 pub use adapter::Adapter;
 pub use attention::Attention;
@@ -27,3 +28,4 @@ pub use model::Decoder;
 pub use names::ParameterPath;
 pub use norm::RmsNorm;
 pub use rotary::Rotary;
+pub use weight::Weight;

@@ -2,7 +2,7 @@
 
 use anllm_core::{CachePolicy, Place};
 use anllm_kernels::Kernels;
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData};
 
@@ -11,13 +11,14 @@ use super::block::Block;
 use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::rotary::Rotary;
+use super::weight::Weight;
 use crate::cache::{Chunk, KvCache};
 
 /// A Llama-family decoder.
 #[derive(Module, Debug)]
 pub struct Decoder<B: Backend> {
     /// `[V, C]`.
-    pub embedding: Param<Tensor<B, 2>>,
+    pub embedding: Weight<B>,
     /// The blocks, first to last.
     pub blocks: Vec<Block<B>>,
     /// Before the head, `[C]`.
@@ -33,17 +34,17 @@ pub struct Decoder<B: Backend> {
 impl<B: Kernels> Decoder<B> {
     /// The device the weights are on.
     pub fn device(&self) -> B::Device {
-        self.embedding.val().device()
+        self.norm.weight.val().device()
     }
 
-    /// The type of weights, activations and cache.
+    /// The type of activations and cache.
     pub fn dtype(&self) -> DType {
-        self.embedding.val().dtype()
+        self.norm.weight.val().dtype()
     }
 
     /// Width of the vocabulary, `V`.
     pub fn vocab_size(&self) -> usize {
-        self.embedding.val().dims()[0]
+        self.embedding.dims()[0]
     }
 
     /// One whole row under `policy`'s mask, without a cache: the reference that every cache is checked against.
@@ -65,7 +66,7 @@ impl<B: Kernels> Decoder<B> {
 
     /// The embeddings of a batch, `[B, T, C]`: what the first block takes.
     pub fn embed_batch(&self, batch: &Batch<B>) -> Tensor<B, 3> {
-        self.embed(batch.ids.clone(), batch.rows).cast(FloatDType::from(batch.dtype))
+        self.embed(batch.ids.clone(), batch.rows, batch.dtype)
     }
 
     /// The next tokens of the sequence that `cache` holds, at `places`. Returns hidden states `[1, T, C]`; the cache
@@ -75,7 +76,7 @@ impl<B: Kernels> Decoder<B> {
         let plan = cache.advance(places);
         let rotary = self.rotary(&plan.positions, 1, self.dtype(), &device);
         let chunk = Chunk::new(plan, rotary, &device);
-        let mut x = self.embed(on_device(ids.iter().copied(), &device), 1);
+        let mut x = self.embed(on_device(ids.iter().copied(), &device), 1, self.dtype());
         for (block, layer) in self.blocks.iter().zip(cache.layers_mut()) {
             x = block.forward_cached(x, &chunk, layer);
         }
@@ -83,7 +84,7 @@ impl<B: Kernels> Decoder<B> {
     }
 
     /// The matrix that turns hidden states into scores, `[V, C]`: the head's, or the embedding where that serves.
-    pub fn output_weight(&self) -> &Param<Tensor<B, 2>> {
+    pub fn output_weight(&self) -> &Weight<B> {
         self.head.as_ref().map_or(&self.embedding, |head| &head.weight)
     }
 
@@ -133,8 +134,8 @@ impl<B: Kernels> Decoder<B> {
     }
 
     /// Ids of `rows` rows, `[B·T]`, to `[B, T, C]`.
-    fn embed(&self, ids: Tensor<B, 1, Int>, rows: usize) -> Tensor<B, 3> {
-        let x = self.embedding.val().select(0, ids);
+    fn embed(&self, ids: Tensor<B, 1, Int>, rows: usize, dtype: DType) -> Tensor<B, 3> {
+        let x = self.embedding.rows(ids, FloatDType::from(dtype));
         let [count, width] = x.dims();
         x.reshape([rows, count / rows.max(1), width])
     }

@@ -41,8 +41,6 @@ pub struct Losses {
 pub(crate) struct Head<B: Backend> {
     /// `[V, C]`.
     pub(crate) weight: Tensor<B, 2>,
-    /// Whose gradient it is.
-    pub(crate) parameter: ParamId,
     /// How much of it learns.
     pub(crate) learns: Learns,
 }
@@ -52,10 +50,10 @@ pub(crate) struct Head<B: Backend> {
 pub(crate) enum Learns {
     /// Nothing: it is frozen.
     Nothing,
-    /// The row of this token.
-    Row(u32),
-    /// Everything.
-    All,
+    /// The row of this token, in this parameter.
+    Row(ParamId, u32),
+    /// Everything in this parameter.
+    All(ParamId),
 }
 
 /// The loss of `questions` on `hidden` `[B·T, C]`, and its gradient there. The head's own gradient is added to
@@ -75,7 +73,7 @@ pub(crate) fn cross_entropy<B: Backend>(
     let matrix = head.weight.clone().cast(dtype);
     let mut losses = Losses::default();
     let mut of_hidden = hidden.zeros_like();
-    let mut of_head: Option<Tensor<B, 2>> = None;
+    let mut of_head: Option<(ParamId, Tensor<B, 2>)> = None;
     for chunk in questions.chunks(at_once) {
         let positions = indices(chunk.iter().map(|q| q.position as i32), &device);
         let answers = indices(chunk.iter().map(|q| q.answer as i32), &device).unsqueeze_dim::<2>(1);
@@ -98,19 +96,19 @@ pub(crate) fn cross_entropy<B: Backend>(
 
         let back = slope.clone().matmul(matrix.clone());
         of_hidden = of_hidden.select_assign(0, positions, back, IndexingUpdateOp::Add);
-        let slope = match head.learns {
+        let (parameter, slope) = match head.learns {
             Learns::Nothing => continue,
-            Learns::Row(token) => slope.narrow(1, token as usize, 1),
-            Learns::All => slope,
+            Learns::Row(parameter, token) => (parameter, slope.narrow(1, token as usize, 1)),
+            Learns::All(parameter) => (parameter, slope),
         };
         let part = slope.transpose().matmul(states).cast(FloatDType::from(head.weight.dtype()));
         of_head = Some(match of_head {
-            Some(sum) => sum + part,
-            None => part,
+            Some((_, sum)) => (parameter, sum + part),
+            None => (parameter, part),
         });
     }
-    if let Some(gradient) = of_head {
-        gradients.add(head.parameter, gradient);
+    if let Some((parameter, gradient)) = of_head {
+        gradients.add(parameter, gradient);
     }
     (losses, of_hidden)
 }

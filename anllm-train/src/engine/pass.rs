@@ -103,13 +103,15 @@ impl<A: TrainableKernels> Pass<'_, A> {
             slope = pull(&decoder.blocks[layer], &input, output, slope, gradients);
         }
         // The embedding is the last to learn, and adds to what the head found where both are one matrix.
-        if decoder.embedding.val().is_require_grad() {
-            let mut found = (embedded * Tensor::from_inner(slope)).sum().backward();
-            if let Some(gradient) = decoder.embedding.val().grad_remove(&mut found) {
-                gradients.add(decoder.embedding.id, gradient);
+        if let Some(embedding) = decoder.embedding.parameter() {
+            if embedding.val().is_require_grad() {
+                let mut found = (embedded * Tensor::from_inner(slope)).sum().backward();
+                if let Some(gradient) = embedding.val().grad_remove(&mut found) {
+                    gradients.add(embedding.id, gradient);
+                }
+            } else if let Some(token) = options.row {
+                gradients.add(embedding.id, rows.of_token(token, slope));
             }
-        } else if let Some(token) = options.row {
-            gradients.add(decoder.embedding.id, rows.of_token(token, slope));
         }
         losses
     }
@@ -147,7 +149,12 @@ impl<A: TrainableKernels> Pass<'_, A> {
 pub(crate) fn evaluate<B: Kernels>(decoder: &Decoder<B>, rows: &Prepared, sight: Sight<'_>, bytes: usize) -> Vec<f32> {
     let hidden = decoder.forward_batch(&rows.batch(decoder, sight, decoder.dtype()));
     let [number, tokens, width] = hidden.dims();
-    surprise(hidden.reshape([number * tokens, width]), &decoder.output_weight().val(), rows.questions(), bytes)
+    surprise(
+        hidden.reshape([number * tokens, width]),
+        &decoder.output_weight().values(&decoder.device()),
+        rows.questions(),
+        bytes,
+    )
 }
 
 /// Carries the gradient of `output` back to `input`; what the parameters of `module` get is collected.
@@ -165,19 +172,24 @@ fn pull<A: TrainableKernels, M: AutodiffModule<A>>(
 }
 
 fn head<A: TrainableKernels>(decoder: &Decoder<A>, row: Option<u32>) -> Head<A::InnerBackend> {
-    let parameter = decoder.output_weight();
-    let weight = parameter.val();
-    let learns = match (weight.is_require_grad(), row) {
-        (true, _) => Learns::All,
-        (false, Some(token)) => Learns::Row(token),
-        (false, None) => Learns::Nothing,
+    let output = decoder.output_weight();
+    let weight = output.values(&decoder.device());
+    let parameter = output.parameter().map(|parameter| parameter.id);
+    let learns = match (parameter, weight.is_require_grad(), row) {
+        (Some(parameter), true, _) => Learns::All(parameter),
+        (Some(parameter), false, Some(token)) => Learns::Row(parameter, token),
+        _ => Learns::Nothing,
     };
-    Head { parameter: parameter.id, learns, weight: weight.inner() }
+    Head { learns, weight: weight.inner() }
 }
 
 /// The teacher sees everything: full attention over each document.
 fn distillation<B: Kernels>(teacher: &Decoder<B>, rows: &Prepared, weight: f64) -> Distillation<B> {
     let hidden = teacher.forward_batch(&rows.batch(teacher, Sight::Policy(&anllm_core::FullPolicy), teacher.dtype()));
     let [number, tokens, width] = hidden.dims();
-    Distillation { hidden: hidden.reshape([number * tokens, width]), head: teacher.output_weight().val(), weight }
+    Distillation {
+        hidden: hidden.reshape([number * tokens, width]),
+        head: teacher.output_weight().values(&teacher.device()),
+        weight,
+    }
 }

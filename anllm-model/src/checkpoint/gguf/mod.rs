@@ -17,6 +17,7 @@ mod tokenizer;
 use std::collections::HashMap;
 use std::path::Path;
 
+use anllm_kernels::{PackedMatrix, PackedType};
 use rayon::prelude::*;
 use serde_json::Value as Json;
 
@@ -212,6 +213,26 @@ impl TensorSource for GgufFile {
         };
         let Place { raw, rows } = &self.places[*at];
         self.decode(raw, *rows)
+    }
+
+    fn read_packed(&self, name: &str) -> Result<Option<PackedMatrix>, CheckpointError> {
+        let Some(Place { raw, rows }) = self.index.get(name).map(|at| &self.places[*at]) else {
+            return Ok(None);
+        };
+        let kind = match raw.block_type {
+            BlockType::Q8_0 => PackedType::Q8_0,
+            BlockType::Q4_0 => PackedType::Q4_0,
+            BlockType::Q4_1 => PackedType::Q4_1,
+            _ => return Ok(None),
+        };
+        let &[width, out] = raw.dims.as_slice() else {
+            return Ok(None);
+        };
+        let bytes = self.file.range(raw.offset, raw.bytes)?;
+        let matrix = PackedMatrix::from_stored(kind, [out, width], &bytes, |row| rows.in_file(row));
+        matrix
+            .map(Some)
+            .map_err(|e| CheckpointError::malformed(self.file.path(), format!("tensor `{name}`: {e}"), cursor::DAMAGED))
     }
 
     fn info(&self, name: &str) -> Option<&TensorInfo> {

@@ -1,0 +1,135 @@
+//! Blocks of sixteen rows side by side.
+//!
+//! The processor multiplies pairs of 16-bit integers and adds the two products (`pmaddwd`), in each lane of a vector.
+//! So two values of a row stand beside each other, and the same two of the next row in the next lane.
+
+use bytemuck::{Pod, Zeroable};
+use half::f16;
+
+/// Rows side by side.
+pub(crate) const ROWS: usize = 16;
+/// Values of a row that share a scale.
+pub(crate) const VALUES: usize = 32;
+
+/// [`VALUES`] values of [`ROWS`] rows.
+pub(crate) trait Block: Pod + Send + Sync {
+    /// Bytes of one row's block as GGUF stores it.
+    const STORED: usize;
+
+    /// Takes row `lane`'s values from their stored form.
+    fn set(&mut self, lane: usize, stored: &[u8]);
+
+    /// The values of row `lane`.
+    fn values(&self, lane: usize) -> [f32; VALUES];
+}
+
+/// Sixteen rows of Q8_0.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Bytes {
+    /// `d` of each row, half precision.
+    pub(crate) scales: [u16; ROWS],
+    /// Pair `p` holds values `2p` and `2p + 1` of each row.
+    pub(crate) pairs: [[i8; 2 * ROWS]; VALUES / 2],
+}
+
+/// Sixteen rows of Q4_0.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Nibbles {
+    /// `d` of each row, half precision.
+    pub(crate) scales: [u16; ROWS],
+    /// See [`word`].
+    pub(crate) words: [[u32; ROWS]; 4],
+}
+
+/// Sixteen rows of Q4_1.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct RaisedNibbles {
+    /// `d` of each row, half precision.
+    pub(crate) scales: [u16; ROWS],
+    /// `m` of each row, half precision.
+    pub(crate) minima: [u16; ROWS],
+    /// See [`word`].
+    pub(crate) words: [[u32; ROWS]; 4],
+}
+
+impl Block for Bytes {
+    const STORED: usize = 2 + VALUES;
+
+    fn set(&mut self, lane: usize, stored: &[u8]) {
+        self.scales[lane] = u16::from_le_bytes([stored[0], stored[1]]);
+        for (pair, stored) in self.pairs.iter_mut().zip(stored[2..].chunks_exact(2)) {
+            pair[2 * lane] = stored[0] as i8;
+            pair[2 * lane + 1] = stored[1] as i8;
+        }
+    }
+
+    fn values(&self, lane: usize) -> [f32; VALUES] {
+        let scale = f16::from_bits(self.scales[lane]).to_f32();
+        let mut values = [0.0; VALUES];
+        for (values, pair) in values.chunks_exact_mut(2).zip(&self.pairs) {
+            values[0] = scale * f32::from(pair[2 * lane]);
+            values[1] = scale * f32::from(pair[2 * lane + 1]);
+        }
+        values
+    }
+}
+
+impl Block for Nibbles {
+    const STORED: usize = 2 + VALUES / 2;
+
+    fn set(&mut self, lane: usize, stored: &[u8]) {
+        self.scales[lane] = u16::from_le_bytes([stored[0], stored[1]]);
+        for (number, words) in self.words.iter_mut().enumerate() {
+            words[lane] = word(number, &stored[2..]);
+        }
+    }
+
+    fn values(&self, lane: usize) -> [f32; VALUES] {
+        let scale = f16::from_bits(self.scales[lane]).to_f32();
+        nibbles(self.words.map(|words| words[lane])).map(|nibble| scale * (nibble - 8.0))
+    }
+}
+
+impl Block for RaisedNibbles {
+    const STORED: usize = 4 + VALUES / 2;
+
+    fn set(&mut self, lane: usize, stored: &[u8]) {
+        self.scales[lane] = u16::from_le_bytes([stored[0], stored[1]]);
+        self.minima[lane] = u16::from_le_bytes([stored[2], stored[3]]);
+        for (number, words) in self.words.iter_mut().enumerate() {
+            words[lane] = word(number, &stored[4..]);
+        }
+    }
+
+    fn values(&self, lane: usize) -> [f32; VALUES] {
+        let scale = f16::from_bits(self.scales[lane]).to_f32();
+        let minimum = f16::from_bits(self.minima[lane]).to_f32();
+        nibbles(self.words.map(|words| words[lane])).map(|nibble| scale * nibble + minimum)
+    }
+}
+
+/// Word `number` of a row, values `8·number` to `8·number + 7`: pair `i` of them stands in bits `4i` of both halves, so
+/// that one shift and one mask bring a pair to where 16-bit integers are multiplied.
+///
+/// GGUF has nibble `j` in the low half of byte `j`, and nibble `j + 16` in its high half.
+fn word(number: usize, stored: &[u8]) -> u32 {
+    let nibble = |value: usize| u32::from(if value < 16 { stored[value] & 15 } else { stored[value - 16] >> 4 });
+    (0..4)
+        .map(|i| (8 * number + 2 * i, 4 * i))
+        .fold(0, |word, (value, shift)| word | nibble(value) << shift | nibble(value + 1) << (16 + shift))
+}
+
+/// The other way round, for all four words of a row.
+fn nibbles(words: [u32; 4]) -> [f32; VALUES] {
+    let mut values = [0.0; VALUES];
+    for (values, word) in values.chunks_exact_mut(8).zip(words) {
+        for (i, values) in values.chunks_exact_mut(2).enumerate() {
+            values[0] = (word >> (4 * i) & 15) as f32;
+            values[1] = (word >> (16 + 4 * i) & 15) as f32;
+        }
+    }
+    values
+}

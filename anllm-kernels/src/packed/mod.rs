@@ -1,0 +1,224 @@
+//! Matrices of few bits: blocks of 32 values in a row share a scale, as GGUF's simple types have them.
+
+mod block;
+mod quantize;
+
+use std::fmt;
+use std::sync::Arc;
+
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+
+use crate::kernels::Kernels;
+use crate::primitive::{primitive, tensor};
+
+pub(crate) use block::{Block, Bytes, Nibbles, ROWS, RaisedNibbles, VALUES};
+
+/// How the values of a block are stored. The names, and the bytes of a block, are GGUF's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types)]
+pub enum PackedType {
+    /// `d·q`, `q` of 8 bits with sign: 34 bytes for 32 values.
+    Q8_0,
+    /// `d·(q − 8)`, `q` of 4 bits: 18 bytes for 32 values.
+    Q4_0,
+    /// `d·q + m`, `q` of 4 bits: 20 bytes for 32 values.
+    Q4_1,
+}
+
+impl PackedType {
+    /// Bytes of one block of 32 values.
+    pub const fn bytes_per_block(self) -> usize {
+        match self {
+            Self::Q8_0 => Bytes::STORED,
+            Self::Q4_0 => Nibbles::STORED,
+            Self::Q4_1 => RaisedNibbles::STORED,
+        }
+    }
+}
+
+impl fmt::Display for PackedType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Blocks that are not a matrix of the shape they are said to have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{bytes} bytes of {kind} cannot be a matrix of {out} rows of {width} values: {expected} were expected")]
+pub struct PackError {
+    kind: PackedType,
+    out: usize,
+    width: usize,
+    bytes: usize,
+    expected: String,
+}
+
+/// A matrix `[out, in]` of few bits. Cheap to clone.
+///
+/// Sixteen rows lie side by side, so that a vector of the processor holds the same place of sixteen rows: bytes are
+/// moved for that once, when the matrix is made, and values stay what they were, bit for bit.
+#[derive(Clone)]
+pub struct PackedMatrix {
+    out: usize,
+    width: usize,
+    blocks: Blocks,
+}
+
+#[derive(Clone)]
+pub(crate) enum Blocks {
+    Q8_0(Arc<[Bytes]>),
+    Q4_0(Arc<[Nibbles]>),
+    Q4_1(Arc<[RaisedNibbles]>),
+}
+
+/// Does the same with blocks of any type.
+macro_rules! each_type {
+    ($blocks:expr, $name:ident => $body:expr) => {
+        match $blocks {
+            $crate::packed::Blocks::Q8_0($name) => $body,
+            $crate::packed::Blocks::Q4_0($name) => $body,
+            $crate::packed::Blocks::Q4_1($name) => $body,
+        }
+    };
+}
+pub(crate) use each_type;
+
+impl PackedMatrix {
+    /// From blocks as GGUF stores them, `out` rows of `width` values; `place` says which row of `bytes` is which row
+    /// of the matrix.
+    ///
+    /// # Errors
+    /// When `width` is no whole number of blocks, or the bytes are more or fewer.
+    pub fn from_stored(
+        kind: PackedType,
+        [out, width]: [usize; 2],
+        bytes: &[u8],
+        place: impl Fn(usize) -> usize + Sync,
+    ) -> Result<Self, PackError> {
+        let stride = width / VALUES * kind.bytes_per_block();
+        let misfit = |expected| PackError { kind, out, width, bytes: bytes.len(), expected };
+        if !width.is_multiple_of(VALUES) {
+            return Err(misfit(format!("rows of a multiple of {VALUES} values")));
+        }
+        if out.checked_mul(stride) != Some(bytes.len()) {
+            return Err(misfit(format!("{out} times {stride}")));
+        }
+        let row = |row: usize| {
+            let start = place(row) * stride;
+            bytes.get(start..start + stride).unwrap_or(&[])
+        };
+        Ok(Self::build(kind, [out, width], |number, put| put(row(number))))
+    }
+
+    /// The nearest matrix of this type to `values`, `[out, in]`. A last block that `in` does not fill is filled with 0.
+    ///
+    /// # Panics
+    /// When `values` has another number of elements.
+    pub fn nearest(kind: PackedType, [out, width]: [usize; 2], values: &[f32]) -> Self {
+        assert_eq!(values.len(), out * width, "values of a matrix [{out}, {width}]");
+        Self::build(kind, [out, width], |number, put| {
+            put(&quantize::row(kind, &values[number * width..(number + 1) * width]));
+        })
+    }
+
+    /// Asks `row` for each row's stored blocks, through a function that takes them.
+    fn build(kind: PackedType, [out, width]: [usize; 2], row: impl Fn(usize, &mut dyn FnMut(&[u8])) + Sync) -> Self {
+        let blocks = match kind {
+            PackedType::Q8_0 => Blocks::Q8_0(interleaved(out, width, row)),
+            PackedType::Q4_0 => Blocks::Q4_0(interleaved(out, width, row)),
+            PackedType::Q4_1 => Blocks::Q4_1(interleaved(out, width, row)),
+        };
+        Self { out, width, blocks }
+    }
+
+    /// `[out, in]`.
+    pub fn dims(&self) -> [usize; 2] {
+        [self.out, self.width]
+    }
+
+    /// How values are stored.
+    pub fn kind(&self) -> PackedType {
+        match self.blocks {
+            Blocks::Q8_0(_) => PackedType::Q8_0,
+            Blocks::Q4_0(_) => PackedType::Q4_0,
+            Blocks::Q4_1(_) => PackedType::Q4_1,
+        }
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        each_type!(&self.blocks, blocks => size_of_val::<[_]>(blocks))
+    }
+
+    #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "read by kernels alone"))]
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
+    /// The values of some rows, `[rows.len(), in]`.
+    ///
+    /// # Panics
+    /// When a row is not one of the matrix's.
+    pub fn rows(&self, rows: &[usize]) -> Vec<f32> {
+        let mut values = vec![0.0; rows.len() * self.width];
+        if self.width > 0 {
+            let each = values.par_chunks_mut(self.width).zip(rows).with_min_len(16);
+            each.for_each(|(values, &row)| self.row_into(row, values));
+        }
+        values
+    }
+
+    /// All values, `[out, in]`.
+    pub fn values(&self) -> Vec<f32> {
+        self.rows(&(0..self.out).collect::<Vec<_>>())
+    }
+
+    fn row_into(&self, row: usize, values: &mut [f32]) {
+        assert!(row < self.out, "row {row} of a matrix of {}", self.out);
+        let columns = self.width.div_ceil(VALUES);
+        let (group, lane) = (row / ROWS, row % ROWS);
+        each_type!(&self.blocks, blocks => {
+            let blocks = &blocks[group * columns..(group + 1) * columns];
+            for (values, block) in values.chunks_mut(VALUES).zip(blocks) {
+                values.copy_from_slice(&block.values(lane)[..values.len()]);
+            }
+        });
+    }
+}
+
+fn interleaved<T: Block>(out: usize, width: usize, row: impl Fn(usize, &mut dyn FnMut(&[u8])) + Sync) -> Arc<[T]> {
+    let columns = width.div_ceil(VALUES);
+    let mut blocks = vec![T::zeroed(); out.div_ceil(ROWS) * columns];
+    if columns > 0 {
+        blocks.par_chunks_mut(columns).enumerate().for_each(|(group, blocks)| {
+            for lane in 0..ROWS.min(out - group * ROWS) {
+                row(group * ROWS + lane, &mut |stored| {
+                    for (block, stored) in blocks.iter_mut().zip(stored.chunks_exact(T::STORED)) {
+                        block.set(lane, stored);
+                    }
+                });
+            }
+        });
+    }
+    blocks.into()
+}
+
+impl fmt::Debug for PackedMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PackedMatrix({}, {:?})", self.kind(), self.dims())
+    }
+}
+
+/// `x·weightᵀ`: `x` is `[N, in]`, `weight` `[out, in]`.
+pub fn linear_packed<B: Kernels>(x: Tensor<B, 2>, weight: &PackedMatrix) -> Tensor<B, 2> {
+    tensor(B::times_packed(primitive(x), weight))
+}
+
+pub(crate) fn reference<B: Kernels>(x: FloatTensor<B>, weight: &PackedMatrix) -> FloatTensor<B> {
+    let x = tensor::<B, 2>(x);
+    let values = TensorData::new(weight.values(), weight.dims());
+    let weight = Tensor::<B, 2>::from_data(values, (&x.device(), x.dtype()));
+    primitive(x.matmul(weight.transpose()))
+}

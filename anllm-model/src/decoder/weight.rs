@@ -1,0 +1,166 @@
+//! A matrix of the model: floats, which can learn, or a few bits, which are fast to read.
+
+use anllm_kernels::{Kernels, PackedMatrix, linear, linear_packed};
+use burn::module::{
+    AutodiffModule, Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
+};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData};
+
+/// `[out, in]`, as in the checkpoint: the transpose is a view, not a copy.
+#[derive(Debug, Clone)]
+pub enum Weight<B: Backend> {
+    /// Floats. The only form that learns.
+    Float(Param<Tensor<B, 2>>),
+    /// 8 or 4 bits, multiplied as they are.
+    Packed(PackedMatrix),
+}
+
+impl<B: Backend> Weight<B> {
+    /// Of floats.
+    pub fn float(values: Tensor<B, 2>) -> Self {
+        Self::Float(Param::from_tensor(values))
+    }
+
+    /// `[out, in]`.
+    pub fn dims(&self) -> [usize; 2] {
+        match self {
+            Self::Float(values) => values.dims(),
+            Self::Packed(matrix) => matrix.dims(),
+        }
+    }
+
+    /// The parameter, where this can learn.
+    pub fn parameter(&self) -> Option<&Param<Tensor<B, 2>>> {
+        match self {
+            Self::Float(values) => Some(values),
+            Self::Packed(_) => None,
+        }
+    }
+
+    /// All values as floats; packed ones are unpacked onto `device`.
+    pub fn values(&self, device: &B::Device) -> Tensor<B, 2> {
+        match self {
+            Self::Float(values) => values.val(),
+            Self::Packed(matrix) => Tensor::from_data(TensorData::new(matrix.values(), matrix.dims()), device),
+        }
+    }
+
+    /// The same with `change`, `[out, in]`, added; floats from then on.
+    #[must_use]
+    pub fn plus(self, change: Tensor<B, 2>) -> Self {
+        match self {
+            Self::Float(values) => Self::Float(values.map(|values| values + change)),
+            Self::Packed(_) => Self::float(self.values(&change.device()) + change),
+        }
+    }
+}
+
+impl<B: Kernels> Weight<B> {
+    /// `x·weightᵀ`: `[N, in]` to `[N, out]`, in the type of `x`.
+    pub(crate) fn times(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        match self {
+            Self::Float(values) => {
+                let values = values.val();
+                let read_as_they_are = B::MULTIPLIES_PACKED
+                    && x.dtype() == DType::F32
+                    && matches!(values.dtype(), DType::F16 | DType::BF16);
+                let dtype = FloatDType::from(x.dtype());
+                linear(x, if read_as_they_are { values } else { values.cast(dtype) })
+            }
+            Self::Packed(matrix) => linear_packed(x, matrix),
+        }
+    }
+
+    /// The rows `ids` `[N]` as `[N, in]`, of `dtype`.
+    pub(crate) fn rows(&self, ids: Tensor<B, 1, Int>, dtype: FloatDType) -> Tensor<B, 2> {
+        match self {
+            Self::Float(values) => values.val().select(0, ids).cast(dtype),
+            Self::Packed(matrix) => {
+                let device = ids.device();
+                let rows: Vec<usize> = ids.into_data().iter::<i64>().map(|id| id as usize).collect();
+                let values = TensorData::new(matrix.rows(&rows), [rows.len(), matrix.dims()[1]]);
+                Tensor::<B, 2>::from_data(values, &device).cast(dtype)
+            }
+        }
+    }
+}
+
+/// What the parameter does; packed weights have none. The parameter's path is that of the field this stands in.
+impl<B: Backend> Module<B> for Weight<B> {
+    type Record = Option<Param<Tensor<B, 2>>>;
+
+    fn visit<V: ModuleVisitor<B>>(&self, visitor: &mut V) {
+        if let Self::Float(values) = self {
+            values.visit(visitor);
+        }
+    }
+
+    fn map<M: ModuleMapper<B>>(self, mapper: &mut M) -> Self {
+        match self {
+            Self::Float(values) => Self::Float(Module::<B>::map(values, mapper)),
+            packed => packed,
+        }
+    }
+
+    fn load_record(self, record: Self::Record) -> Self {
+        match (self, record) {
+            (Self::Float(values), Some(record)) => Self::Float(values.load_record(record)),
+            (unchanged, _) => unchanged,
+        }
+    }
+
+    fn into_record(self) -> Self::Record {
+        match self {
+            Self::Float(values) => Some(values.into_record()),
+            Self::Packed(_) => None,
+        }
+    }
+
+    fn to_device(self, device: &B::Device) -> Self {
+        match self {
+            Self::Float(values) => Self::Float(values.to_device(device)),
+            packed => packed,
+        }
+    }
+
+    fn fork(self, device: &B::Device) -> Self {
+        match self {
+            Self::Float(values) => Self::Float(values.fork(device)),
+            packed => packed,
+        }
+    }
+
+    fn collect_devices(&self, devices: Devices<B>) -> Devices<B> {
+        match self {
+            Self::Float(values) => values.collect_devices(devices),
+            Self::Packed(_) => devices,
+        }
+    }
+}
+
+impl<B: AutodiffBackend> AutodiffModule<B> for Weight<B> {
+    type InnerModule = Weight<B::InnerBackend>;
+
+    fn valid(&self) -> Self::InnerModule {
+        match self {
+            Self::Float(values) => Weight::Float(values.valid()),
+            Self::Packed(matrix) => Weight::Packed(matrix.clone()),
+        }
+    }
+
+    fn from_inner(module: Self::InnerModule) -> Self {
+        match module {
+            Weight::Float(values) => Self::Float(Param::from_inner(values)),
+            Weight::Packed(matrix) => Self::Packed(matrix),
+        }
+    }
+}
+
+impl<B: Backend> ModuleDisplayDefault for Weight<B> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content.add_formatted(&format!("{:?}", self.dims())).optional()
+    }
+}
+
+impl<B: Backend> ModuleDisplay for Weight<B> {}
