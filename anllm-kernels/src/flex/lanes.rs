@@ -6,6 +6,8 @@ use crate::packed::ROWS;
 /// What a processor does with sixteen rows, or sixteen numbers of a row, at once. [`Plain`] says what each operation
 /// means.
 pub(super) trait Lanes: Copy {
+    /// Whether sums of a dozen rows fit into registers, beside what they are made of.
+    const MANY_REGISTERS: bool = false;
     /// Two 16-bit integers of each row.
     type Pairs: Copy;
     /// A 32-bit integer of each row.
@@ -34,13 +36,22 @@ pub(super) trait Lanes: Copy {
     /// The upper halves of 32-bit floats.
     fn brains(self, stored: &[u16; ROWS]) -> Self::Floats;
 
-    /// `sum + a·(b·c)`.
-    fn add_scaled(self, a: Self::Floats, b: Self::Ints, c: f32, sum: Self::Floats) -> Self::Floats;
+    /// The first and the second integer of each pair, as floats.
+    fn split(self, pairs: Self::Pairs) -> [Self::Floats; 2];
+
+    /// Integers as floats.
+    fn converted(self, ints: Self::Ints) -> Self::Floats;
+
+    /// `a·b`.
+    fn times(self, a: Self::Floats, b: f32) -> Self::Floats;
 
     /// `sum + a·b`.
     fn add(self, a: Self::Floats, b: f32, sum: Self::Floats) -> Self::Floats;
 
     /// `sum + a·b`, number by number.
+    fn add_product(self, a: Self::Floats, b: Self::Floats, sum: Self::Floats) -> Self::Floats;
+
+    /// The same with a `b` in memory.
     fn add_each(self, a: Self::Floats, b: &[f32; ROWS], sum: Self::Floats) -> Self::Floats;
 
     /// The rows in order.
@@ -151,11 +162,23 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn add_scaled(self, a: Self::Floats, b: Self::Ints, c: f32, mut sum: Self::Floats) -> Self::Floats {
-        for row in 0..ROWS {
-            sum[row] += a[row] * (b[row] as f32 * c);
-        }
-        sum
+    fn add_product(self, a: Self::Floats, b: Self::Floats, sum: Self::Floats) -> Self::Floats {
+        self.add_each(a, &b, sum)
+    }
+
+    #[inline(always)]
+    fn split(self, pairs: Self::Pairs) -> [Self::Floats; 2] {
+        [pairs.map(|pair| f32::from(pair[0])), pairs.map(|pair| f32::from(pair[1]))]
+    }
+
+    #[inline(always)]
+    fn converted(self, ints: Self::Ints) -> Self::Floats {
+        ints.map(|int| int as f32)
+    }
+
+    #[inline(always)]
+    fn times(self, a: Self::Floats, b: f32) -> Self::Floats {
+        a.map(|a| a * b)
     }
 
     #[inline(always)]
@@ -195,6 +218,8 @@ mod x86 {
 
     /// AVX-512.
     impl Lanes for V4 {
+        const MANY_REGISTERS: bool = true;
+
         type Pairs = i16x32;
         type Ints = i32x16;
         type Floats = f32x16;
@@ -249,9 +274,25 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn add_scaled(self, a: Self::Floats, b: Self::Ints, c: f32, sum: Self::Floats) -> Self::Floats {
-            let scaled = self.mul_f32x16(self.convert_i32x16_to_f32x16(b), self.splat_f32x16(c));
-            self.mul_add_f32x16(a, scaled, sum)
+        fn add_product(self, a: Self::Floats, b: Self::Floats, sum: Self::Floats) -> Self::Floats {
+            self.mul_add_f32x16(a, b, sum)
+        }
+
+        #[inline(always)]
+        fn split(self, pairs: Self::Pairs) -> [Self::Floats; 2] {
+            let odd: i32x16 = cast(pairs);
+            let even: i32x16 = cast(self.shl_const_u32x16::<16>(cast(pairs)));
+            [self.converted(self.shr_const_i32x16::<16>(even)), self.converted(self.shr_const_i32x16::<16>(odd))]
+        }
+
+        #[inline(always)]
+        fn converted(self, ints: Self::Ints) -> Self::Floats {
+            self.convert_i32x16_to_f32x16(ints)
+        }
+
+        #[inline(always)]
+        fn times(self, a: Self::Floats, b: f32) -> Self::Floats {
+            self.mul_f32x16(a, self.splat_f32x16(b))
         }
 
         #[inline(always)]
@@ -336,12 +377,27 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn add_scaled(self, a: Self::Floats, b: Self::Ints, c: f32, sum: Self::Floats) -> Self::Floats {
-            let c = self.splat_f32x8(c);
-            [
-                self.mul_add_f32x8(a[0], self.mul_f32x8(self.convert_i32x8_to_f32x8(b[0]), c), sum[0]),
-                self.mul_add_f32x8(a[1], self.mul_f32x8(self.convert_i32x8_to_f32x8(b[1]), c), sum[1]),
-            ]
+        fn add_product(self, a: Self::Floats, b: Self::Floats, sum: Self::Floats) -> Self::Floats {
+            [self.mul_add_f32x8(a[0], b[0], sum[0]), self.mul_add_f32x8(a[1], b[1], sum[1])]
+        }
+
+        #[inline(always)]
+        fn split(self, [a, b]: Self::Pairs) -> [Self::Floats; 2] {
+            let even: Self::Ints =
+                [cast(self.shl_const_u32x8::<16>(cast(a))), cast(self.shl_const_u32x8::<16>(cast(b)))];
+            let right = |ints: i32x8| self.shr_const_i32x8::<16>(ints);
+            [self.converted([right(even[0]), right(even[1])]), self.converted([right(cast(a)), right(cast(b))])]
+        }
+
+        #[inline(always)]
+        fn converted(self, ints: Self::Ints) -> Self::Floats {
+            [self.convert_i32x8_to_f32x8(ints[0]), self.convert_i32x8_to_f32x8(ints[1])]
+        }
+
+        #[inline(always)]
+        fn times(self, a: Self::Floats, b: f32) -> Self::Floats {
+            let b = self.splat_f32x8(b);
+            [self.mul_f32x8(a[0], b), self.mul_f32x8(a[1], b)]
         }
 
         #[inline(always)]

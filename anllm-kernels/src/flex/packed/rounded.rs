@@ -1,8 +1,7 @@
-//! Activations as integers: 16 bits and one scale for each block of 32, an error of at most 1/65,534 of the block's
-//! greatest value.
+//! Activations as integers: two of 16 bits, a coarse one and what it leaves, and one scale for each block of 32.
 //!
-//! Eight bits are what other runtimes take, and 250 times coarser; 16-bit products take hardly longer, because in each
-//! block the same scaling follows either.
+//! Other runtimes take 8 bits, an error of up to 1/254 of the block's greatest value; here it is what a float's own
+//! rounding is, so that products with packed weights are those of their values.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -13,56 +12,65 @@ use crate::packed::VALUES;
 #[repr(C)]
 pub(super) struct Rounded {
     /// Two 16-bit integers each.
-    pub(super) pairs: [i32; VALUES / 2],
-    /// What an integer step is worth.
+    pub(super) coarse: [i32; VALUES / 2],
+    /// What they leave, in steps of [`FINE`].
+    pub(super) fine: [i32; VALUES / 2],
+    /// What a coarse step is worth.
     pub(super) scale: f32,
-    /// The sum of the integers.
-    pub(super) sum: i32,
+    /// The sum of the coarse integers.
+    pub(super) coarse_sum: i32,
+    /// The sum of the fine integers.
+    pub(super) fine_sum: i32,
 }
 
+/// A fine step, in coarse ones: half a coarse step is 32,767 of them.
+pub(super) const FINE: f32 = 1.0 / 65_534.0;
 /// The greatest integer.
 const MOST: f32 = 32_767.0;
 /// Adding this leaves a float no bits for fractions: its lowest 16 bits are the rounded number's.
 const ROUNDER: f32 = 12_582_912.0;
 
 impl Rounded {
-    /// Of `values`, at most 32; absent ones are 0.
     #[inline(always)]
-    fn of(values: &[f32]) -> Self {
-        let mut block = [0.0; VALUES];
-        block[..values.len()].copy_from_slice(values);
+    fn of(values: &[f32; VALUES]) -> Self {
         let mut highest = [0.0f32; 8];
-        for values in block.as_chunks::<8>().0 {
+        let mut finite = [true; 8];
+        for values in values.as_chunks::<8>().0 {
             for i in 0..8 {
-                // NaN is lost in `max` and found again below, where it is multiplied.
                 highest[i] = highest[i].max(values[i].abs());
+                finite[i] &= values[i].is_finite();
             }
         }
         let highest = highest.iter().fold(0.0f32, |a, b| a.max(*b));
-        // Blocks of 0, and those whose inverse would not be finite, are worth nothing.
+        // A block whose inverse would not be finite is as good as 0.
         let inverse = if highest > 1e-30 { MOST / highest } else { 0.0 };
-        let mut integers = [0i16; VALUES];
-        let mut sums = [0i32; VALUES];
+        let (mut coarse, mut fine) = ([0i16; VALUES], [0i16; VALUES]);
+        let (mut coarse_sum, mut fine_sum) = (0, 0);
         for i in 0..VALUES {
-            integers[i] = (block[i] * inverse + ROUNDER).to_bits() as i16;
-            sums[i] = i32::from(integers[i]);
+            let steps = values[i] * inverse;
+            let rounded = steps + ROUNDER;
+            coarse[i] = rounded.to_bits() as i16;
+            fine[i] = ((steps - (rounded - ROUNDER)) / FINE + ROUNDER).to_bits() as i16;
+            coarse_sum += i32::from(coarse[i]);
+            fine_sum += i32::from(fine[i]);
         }
-        let bad = values.iter().any(|value| !value.is_finite());
-        let scale = if bad { f32::NAN } else { highest / MOST };
-        Self { pairs: bytemuck::cast(integers), scale, sum: sums.iter().sum() }
+        Self {
+            coarse: bytemuck::cast(coarse),
+            fine: bytemuck::cast(fine),
+            // What is not a number must not become one.
+            scale: if finite == [true; 8] { highest / MOST } else { f32::NAN },
+            coarse_sum,
+            fine_sum,
+        }
     }
 }
 
-/// The rows of `x`, `[N, in]`, as `[N, ⌈in/32⌉]`.
-pub(super) fn rounded(x: &[f32], width: usize) -> Vec<Rounded> {
-    let arch = pulp::Arch::new();
-    let columns = width.div_ceil(VALUES);
-    let mut blocks = vec![Rounded::zeroed(); x.len() / width * columns];
-    arch.dispatch(|| {
-        for (x, blocks) in x.chunks_exact(width).zip(blocks.chunks_exact_mut(columns)) {
-            for (x, block) in x.chunks(VALUES).zip(blocks) {
-                *block = Rounded::of(x);
-            }
+/// `x`, `[N, columns·32]`, as `[N, columns]`.
+pub(super) fn rounded(x: &[f32]) -> Vec<Rounded> {
+    let mut blocks = vec![Rounded::zeroed(); x.len() / VALUES];
+    pulp::Arch::new().dispatch(|| {
+        for (x, block) in x.as_chunks::<VALUES>().0.iter().zip(&mut blocks) {
+            *block = Rounded::of(x);
         }
     });
     blocks
