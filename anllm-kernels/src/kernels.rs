@@ -6,7 +6,7 @@ use burn::tensor::ops::FloatTensor;
 use crate::attention::{Attended, AttentionGradients, Reaches, reference as attention};
 use crate::packed::{self, PackedMatrix};
 use crate::rotary::Turn;
-use crate::{gate, linear, norm, rotary};
+use crate::{append, gate, linear, norm, rotary};
 
 /// A backend with the operations of this crate, on its tensor primitives.
 ///
@@ -80,6 +80,11 @@ pub trait Kernels: Backend {
     /// `x·weightᵀ`: `x` is `[N, in]`, `weight` `[out, in]`.
     fn times_transposed(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         linear::reference::<Self>(x, weight)
+    }
+
+    /// `buffer` `[1, capacity, K, D]` with `entries` `[1, N, K, D]` from slot `start` on, which fit.
+    fn put(buffer: FloatTensor<Self>, start: usize, entries: FloatTensor<Self>) -> FloatTensor<Self> {
+        append::reference::<Self>(buffer, start, entries)
     }
 
     /// `x·weightᵀ` with a packed `weight` `[out, in]`: `x` is `[N, in]`.

@@ -6,6 +6,7 @@
 //! rms_norm    root-mean-square normalisation
 //! swiglu      the gate of the MLP
 //! linear      x·Wᵀ, whose gradient comes in the weight's own layout
+//! put         entries into a cache's buffer, in place
 //! linear_packed  the same with weights of 8 or 4 bits, which stay packed     PackedMatrix
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod append;
 mod attention;
 mod autodiff;
 mod backends;
@@ -29,6 +31,7 @@ mod rotary;
 #[cfg(feature = "flex")]
 mod flex;
 
+pub use append::put;
 pub use attention::{Attended, AttentionGradients, Reaches, ShapeError, attend};
 pub use gate::swiglu;
 pub use kernels::{Kernels, TrainableKernels};

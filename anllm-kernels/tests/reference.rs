@@ -5,7 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Reach, Segments};
-use anllm_kernels::{Reaches, attend, linear, rms_norm, rotate, swiglu};
+use anllm_kernels::{Reaches, attend, linear, put, rms_norm, rotate, swiglu};
 use burn::backend::Autodiff;
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::{Tensor, TensorData};
@@ -146,6 +146,33 @@ proptest! {
         )?;
     }
 
+    /// Many keys are cut into spans, whose parts are joined.
+    #[test]
+    fn one_token_over_a_long_cache(
+        rows in 1usize..3,
+        keys in 1usize..600,
+        sharing in 1usize..4,
+        width in prop_oneof![Just(14usize), Just(64), Just(72), Just(128)],
+        full in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let policy: &dyn CachePolicy = if full { &FullPolicy } else { &AnchorPolicy };
+        let reaches: Vec<Reach> = (0..rows as u64)
+            .map(|number| {
+                let places = row(keys, seed.wrapping_add(number));
+                policy.reach(&places[keys - 1..], &places)
+            })
+            .collect();
+        let inputs = [
+            noise([rows, 1, 2 * sharing, width], seed).mul_scalar(3.0),
+            noise([rows, keys, 2, width], seed ^ 1),
+            noise([rows, keys, 2, width], seed ^ 2),
+        ];
+        let [q, k, v] = inputs.clone().map(Tensor::inner);
+        let found = attend(q, k, v, &Reaches::new(reaches.clone())).expect("shapes fit");
+        close("output", found, on_paper(inputs, &reaches).inner())?;
+    }
+
     #[test]
     fn norms(rows in 1usize..150, width in 1usize..70, seed in any::<u64>()) {
         compare(
@@ -201,6 +228,22 @@ fn keys_may_be_views_into_a_longer_buffer() {
     let ours = Reaches::new(reaches.clone());
     let found = attend(query.clone(), view.clone(), view.clone(), &ours).unwrap().inner();
     close("output", found, on_paper([query, view.clone(), view], &reaches).inner()).unwrap();
+}
+
+#[test]
+fn entries_are_put_where_the_buffer_is() {
+    let (buffer, entries) = (noise([1, 20, 2, 4], 1).inner(), noise([1, 3, 2, 4], 2).inner());
+    let expected = buffer.clone().slice_assign([0..1, 5..8, 0..2, 0..4], entries.clone());
+    let before = buffer.clone();
+    close("shared", put(buffer, 5, entries.clone()), expected.clone()).unwrap();
+    let address = |tensor: &Tensor<Flex, 4>| tensor.clone().into_primitive().tensor().storage::<f32>().as_ptr();
+    let at = address(&before);
+    let after = put(before, 5, entries.clone());
+    assert_eq!(address(&after), at, "nothing else holds the buffer: it is not copied");
+    close("alone", after, expected).unwrap();
+
+    let whole = noise([1, 3, 2, 4], 3).inner();
+    close("all of it", put(whole, 0, entries.clone().swap_dims(2, 3).swap_dims(2, 3)), entries).unwrap();
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! positions and never touched again. A decode step appends in place; an anchor's step then moves one entry.
 
 use anllm_core::{CachePolicy, CacheStats, ChunkPlan, Ledger, Place};
-use anllm_kernels::{Kernels, Reaches};
+use anllm_kernels::{Kernels, Reaches, put};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
@@ -197,7 +197,7 @@ impl<B: Kernels> Buffer<B> {
                 }
             }
         };
-        self.0 = Some(buffer.slice_assign([0..1, start..end, 0..heads, 0..width], entries));
+        self.0 = Some(put(buffer, start, entries));
     }
 
     /// The first `len` entries, `[1, len, K, D]`.

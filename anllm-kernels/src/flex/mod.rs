@@ -21,7 +21,7 @@ use crate::attention::{Attended, AttentionGradients, Reaches, reference};
 use crate::kernels::Kernels;
 use crate::packed::PackedMatrix;
 use crate::rotary::Turn;
-use tensors::{all_f32, as_f32, as_type};
+use tensors::{all_f32, as_f32, as_type, values};
 
 impl Kernels for Flex {
     const MULTIPLIES_PACKED: bool = true;
@@ -112,6 +112,19 @@ impl Kernels for Flex {
             false => crate::linear::reference::<Self>(x, weight),
         }
     }
+    /// Burn's own assignment holds the buffer twice while it writes, and so copies it each time.
+    fn put(mut buffer: FloatTensor<Self>, start: usize, entries: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = buffer.layout().shape();
+        let (rows, slot) = (shape[0], shape[2] * shape[3]);
+        let simple = rows == 1 && buffer.is_contiguous() && buffer.layout().start_offset() == 0;
+        if !simple || !all_f32(&[&buffer, &entries]) {
+            return crate::append::reference::<Self>(buffer, start, entries);
+        }
+        let entries = values(&entries);
+        buffer.storage_mut::<f32>()[start * slot..][..entries.len()].copy_from_slice(&entries);
+        buffer
+    }
+
     fn times_packed(x: FloatTensor<Self>, weight: &PackedMatrix) -> FloatTensor<Self> {
         let dtype = x.dtype();
         as_type::<2>(packed::times_packed(&as_type::<2>(x, DType::F32), weight), dtype)
