@@ -31,6 +31,23 @@ fn both_pass_verification() {
 }
 
 #[test]
+fn few_bits_change_little_and_verify_like_any() {
+    let perplexity = |weights: &str| {
+        let text = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/stories.jsonl");
+        let mut command = anllm(["eval", "ppl", "--window", "256", "--weights", weights, "--text"]);
+        object(command.arg(text))["ppl"].as_f64().unwrap()
+    };
+    let exact = perplexity("float");
+    for (weights, allowed) in [("native", 1e-5), ("q8", 1e-3), ("q4", 0.03)] {
+        let change = perplexity(weights) / exact - 1.0;
+        assert!(change.abs() < allowed, "{weights}: {change}");
+        assert!(weights == "native" || change != 0.0, "{weights} is another model");
+        let found = object(&mut anllm(["verify", "--weights", weights, "--limit-tokens", "200"]));
+        assert_eq!(found["ok"], true, "{weights}: {found}");
+    }
+}
+
+#[test]
 fn the_added_anchor_model_writes_its_anchors_and_takes_them() {
     let prompt = "Tom had a red ball. He lost it.";
     let read = |options: &[&str]| {

@@ -285,6 +285,29 @@ fn verification_reports_every_chunk_size() {
     assert_eq!((&found["ok"], &found["anchors"]), (&json!(true), &json!(0)));
 }
 
+#[test]
+fn verification_holds_for_every_width_of_weights() {
+    for weights in ["native", "float", "q8", "q4"] {
+        for checkpoint in [ANY, GGUF] {
+            let mut command = on_model("verify --anchors ep --limit-tokens 90", &fixture(checkpoint));
+            let found = object(command.args(["--weights", weights]));
+            assert_eq!(found["ok"], true, "{checkpoint} {weights}: {found}");
+        }
+    }
+}
+
+#[test]
+fn packed_weights_give_the_scores_of_their_values() {
+    // Few rows are multiplied as integers, many as floats.
+    for count in [3, 40] {
+        let ids: Vec<u32> = (5..5 + count).collect();
+        let [packed, floats] = ["native", "float"].map(|width| logits(&fixture(GGUF), &ids, &["--weights", width]));
+        let off = distance(&packed, &floats);
+        assert!(off < 2e-5, "{off}");
+        assert!(count > 3 || off > 0.0, "they are not multiplied in another way");
+    }
+}
+
 // convert, inspect
 
 fn convert(from: &Path, to: &Path, options: &[&str]) -> Value {

@@ -102,3 +102,14 @@ impl Weights {
         }
     }
 }
+
+impl std::fmt::Display for Weights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Float => "float",
+            Self::Q8 => "q8",
+            Self::Q4 => "q4",
+        })
+    }
+}

@@ -50,6 +50,7 @@ fn tokens(checkpoint: &Checkpoint, text: &str, count: usize) -> anyhow::Result<V
 struct Row {
     context: usize,
     policy: String,
+    weights: String,
     prefill_tps: Spread,
     prefill_tps_range: [f64; 2],
     decode_tps: Spread,
@@ -120,6 +121,7 @@ fn measure<B: Kernels>(
     Ok(Row {
         context,
         policy: kind.to_string(),
+        weights: args.run.weights.to_string(),
         prefill_tps_range: prefill.ends(),
         prefill_tps: prefill,
         decode_tps_range: decode.ends(),
