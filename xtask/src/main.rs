@@ -6,6 +6,7 @@
 mod check;
 mod features;
 mod fixtures;
+mod kernels;
 mod model;
 mod readme;
 mod test;
@@ -34,6 +35,8 @@ enum Task {
     Readme,
     /// Download a real checkpoint to `models/`, for trying things out and for the longer tests
     Model(model::Options),
+    /// Measure the CPU's kernels, beside what the machine can do at most
+    Kernels,
     /// Regenerate the golden checkpoints in `testdata/` with PyTorch
     Fixtures(fixtures::Options),
 }
@@ -57,6 +60,7 @@ fn run(task: Task) -> Result<()> {
         Task::Features => features::run(&shell),
         Task::Readme => readme::run(&shell),
         Task::Model(options) => model::run(&shell, &options),
+        Task::Kernels => kernels::run(&shell),
         Task::Fixtures(options) => fixtures::run(&shell, &options),
     }
 }

@@ -1,0 +1,174 @@
+//! Every kernel of the CPU at the sizes of a 135 M model, beside what it replaces, with its operations and bytes
+//! counted. `cargo xtask kernels` runs this and shows what share of the machine's measured peak each reaches.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::hint::black_box;
+
+use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Segments};
+use anllm_kernels::{PackedMatrix, PackedType, Reaches, attend, linear, linear_packed, put, rms_norm, rotate, swiglu};
+use burn::backend::Autodiff;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Distribution, FloatDType, Tensor};
+use burn_flex::Flex;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use rayon::prelude::*;
+
+type A = Autodiff<Flex>;
+
+/// Heads of queries, heads of keys, and their width.
+const HEADS: [usize; 3] = [9, 3, 64];
+/// Widths of the model and of its MLP.
+const MODEL: usize = 576;
+const MLP: usize = 1536;
+
+fn noise<const N: usize>(shape: [usize; N]) -> Tensor<Flex, N> {
+    Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Default::default())
+}
+
+/// Measures `work`, whose operations and bytes are known, on a thread of the pool, as in the program.
+fn measure(criterion: &mut Criterion, name: &str, operations: usize, bytes: usize, work: impl Fn() + Sync) {
+    let mut group = criterion.benchmark_group("kernels");
+    group.sample_size(10);
+    group.throughput(Throughput::ElementsAndBytes { elements: operations as u64, bytes: bytes as u64 });
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|rounds| {
+            rayon::scope(|_| {
+                let start = std::time::Instant::now();
+                (0..rounds).for_each(|_| work());
+                start.elapsed()
+            })
+        });
+    });
+}
+
+/// What the machine can do: the yardsticks of everything else.
+fn peaks(c: &mut Criterion) {
+    let numbers = vec![1.0f32; 1 << 26];
+    let bytes = size_of_val(numbers.as_slice());
+    measure(c, "peak: memory read", numbers.len(), bytes, || {
+        let sum = |part: &[f32]| {
+            let mut sums = [0.0; 64];
+            part.as_chunks::<64>().0.iter().for_each(|part| sums.iter_mut().zip(part).for_each(|(s, x)| *s += x));
+            sums.iter().sum::<f32>()
+        };
+        black_box(numbers.par_chunks(1 << 16).map(sum).sum::<f32>());
+    });
+    let (a, b) = (noise([1024, 1024]), noise([1024, 1024]));
+    measure(c, "peak: matrix product", 2 << 30, 3 << 22, || {
+        black_box(a.clone().matmul(b.clone()));
+    });
+}
+
+/// `tokens` tokens whose segments have `each`.
+fn places(tokens: usize, each: usize) -> Vec<Place> {
+    let flags: Vec<bool> = (1..=tokens).map(|token| token % each == 0).collect();
+    Segments::from_flags(&flags).places().to_vec()
+}
+
+/// Attention as it is without a kernel: every score, then a mask.
+fn dense(query: Tensor<A, 4>, key: Tensor<A, 4>, value: Tensor<A, 4>, reaches: &anllm_core::Reach) -> Tensor<A, 4> {
+    let [heads, groups, width] = HEADS;
+    let tokens = query.dims()[1];
+    let repeat = |x: Tensor<A, 4>| {
+        let x = x.unsqueeze_dim::<5>(3).repeat_dim(3, heads / groups);
+        x.reshape([1, tokens, heads, width]).swap_dims(1, 2)
+    };
+    let scores = query.swap_dims(1, 2).matmul(repeat(key).transpose()).div_scalar((width as f64).sqrt());
+    let hidden = reaches.dense().hidden::<A>(&Default::default()).unsqueeze::<4>();
+    let hidden = hidden.expand([1, heads, tokens, tokens]);
+    softmax(scores.mask_fill(hidden, -1e30), 3).matmul(repeat(value)).swap_dims(1, 2)
+}
+
+fn attention(c: &mut Criterion) {
+    let [heads, groups, width] = HEADS;
+    for (tokens, ours) in [(512, true), (4096, true), (4096, false)] {
+        let places = places(tokens, 24);
+        let reach = AnchorPolicy.reach(&places, &places);
+        let reaches = Reaches::<A>::new(vec![reach.clone()]);
+        let visible = if ours { reach.pairs() } else { tokens * tokens };
+        // Two products forward; five backward, the scores once more among them.
+        let operations = 2 * visible * heads * width;
+        let inputs = [heads, groups, groups].map(|heads| noise([1, tokens, heads, width]));
+        let bytes = tokens * (2 * heads + 2 * groups) * width * 4;
+        let run = |learn: bool| {
+            let [q, k, v] = inputs.clone().map(|x| Tensor::<A, 4>::from_inner(x).set_require_grad(learn));
+            match ours {
+                true => attend(q, k, v, &reaches).unwrap(),
+                false => dense(q, k, v, &reach),
+            }
+        };
+        let kind = if ours { "anchor" } else { "dense mask" };
+        measure(c, &format!("attention forward, {kind}, {tokens} tokens"), 2 * operations, bytes, || {
+            black_box(run(false));
+        });
+        let both = format!("attention forward and backward, {kind}, {tokens} tokens");
+        measure(c, &both, 7 * operations, 3 * bytes, || {
+            black_box(run(true).sum().backward());
+        });
+    }
+    for cached in [150, 2048] {
+        let places = places(cached, 24);
+        let reaches = Reaches::<Flex>::new(vec![FullPolicy.reach(&places[cached - 1..], &places)]);
+        let (q, k, v) =
+            (noise([1, 1, heads, width]), noise([1, cached, groups, width]), noise([1, cached, groups, width]));
+        let (operations, bytes) = (4 * cached * heads * width, 2 * cached * groups * width * 4);
+        measure(c, &format!("attention of one token over {cached}"), operations, bytes, || {
+            black_box(attend(q.clone(), k.clone(), v.clone(), &reaches).unwrap());
+        });
+    }
+    // The buffer changes hands, so that one holder is left each time.
+    let buffer = std::sync::Mutex::new(Some(noise([1, 4096, groups, width])));
+    let entry = noise([1, 1, groups, width]);
+    measure(c, "put one entry into a cache of 4096", 0, 2 * groups * width * 4, || {
+        let mut held = buffer.lock().unwrap();
+        let changed = put(held.take().unwrap(), 4000, entry.clone());
+        *held = Some(changed);
+    });
+}
+
+fn products(c: &mut Criterion) {
+    for (rows, out, width) in [(1, 49152, MODEL), (1, MLP, MODEL), (8, MLP, MODEL), (512, MLP, MODEL)] {
+        let (x, weight) = (noise([rows, width]), noise([out, width]));
+        let operations = 2 * rows * out * width;
+        let others = rows * (width + out) * 4;
+        let title = |kind: &str| format!("{rows} × {width} by {out}, {kind}");
+        measure(c, &title("f32"), operations, others + out * width * 4, || {
+            black_box(linear(x.clone(), weight.clone()));
+        });
+        for (kind, dtype) in [("bf16", FloatDType::BF16), ("f16", FloatDType::F16)] {
+            let weight = weight.clone().cast(dtype);
+            measure(c, &title(kind), operations, others + out * width * 2, || {
+                black_box(linear(x.clone(), weight.clone()));
+            });
+        }
+        let values: Vec<f32> = weight.into_data().into_vec().unwrap();
+        for kind in [PackedType::Q8_0, PackedType::Q4_0, PackedType::Q4_1] {
+            let matrix = PackedMatrix::nearest(kind, [out, width], &values);
+            measure(c, &title(&kind.to_string()), operations, others + matrix.bytes(), || {
+                black_box(linear_packed(x.clone(), &matrix));
+            });
+        }
+    }
+}
+
+fn small(c: &mut Criterion) {
+    let [heads, _, width] = HEADS;
+    let tokens = 512;
+    let (x, weight) = (noise([tokens, MODEL]), noise([MODEL]));
+    measure(c, "norm, 512 tokens", 4 * tokens * MODEL, 2 * tokens * MODEL * 4, || {
+        black_box(rms_norm(x.clone(), weight.clone(), 1e-5));
+    });
+    let (gate, up) = (noise([tokens, MLP]), noise([tokens, MLP]));
+    measure(c, "gate, 512 tokens", 5 * tokens * MLP, 3 * tokens * MLP * 4, || {
+        black_box(swiglu(gate.clone(), up.clone()));
+    });
+    let x = noise([1, tokens, heads, width]);
+    let (cos, sin) = (noise([1, tokens, width / 2]), noise([1, tokens, width / 2]));
+    measure(c, "rotation, 512 tokens", 3 * tokens * heads * width, 2 * tokens * heads * width * 4, || {
+        black_box(rotate(x.clone(), cos.clone(), sin.clone()));
+    });
+}
+
+criterion_group!(benches, peaks, attention, products, small);
+criterion_main!(benches);
