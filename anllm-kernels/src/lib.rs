@@ -28,6 +28,8 @@ mod packed;
 mod primitive;
 mod rotary;
 
+#[cfg(feature = "cube")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 
