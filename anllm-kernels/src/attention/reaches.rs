@@ -56,6 +56,12 @@ impl<B: Backend> Reaches<B> {
         Tensor::from_primitive(primitive.clone())
     }
 
+    /// `F`, how many far keys the longest list names.
+    #[cfg(feature = "cube")]
+    pub(crate) fn longest_far(&self) -> usize {
+        self.rows.iter().map(|row| row.far().len()).max().unwrap_or(0)
+    }
+
     /// The lists as integers for a kernel on `device`: what queries look at.
     #[cfg(feature = "cube")]
     pub(crate) fn ahead(&self, device: &B::Device) -> Ahead<IntTensor<B>> {

@@ -1,36 +1,36 @@
-//! Products of small matrices in shared memory, each unit holding its part of the result in registers.
+//! Products of small matrices in shared memory, each unit with its part of the result in registers.
 
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tile::{SIDE, Tile};
 
-/// `a·bᵀ` over the head's width: `[lines, D]` times `[keys, D]`, into this unit's lines × keys.
+/// `a·bᵀ` over the head's width, `[held, D]` times `[passing, D]`: this unit's `[unit_held, unit_passing]` of it.
 #[cube]
 pub(super) fn scores(a: &SharedMemory<f32>, b: &SharedMemory<f32>, #[comptime] tile: Tile) -> Array<f32> {
-    let lines = comptime!(tile.unit_lines());
-    let keys = comptime!(tile.unit_keys());
+    let rows = comptime!(tile.unit_held());
+    let columns = comptime!(tile.unit_passing());
     let pitch = comptime!(tile.pitch());
-    let mut sums = zeros(comptime!(lines * keys));
-    let mut right = Array::<f32>::new(keys);
+    let mut sums = zeros(comptime!(rows * columns));
+    let mut right = Array::<f32>::new(columns);
     for element in 0..comptime!(tile.width) {
         #[unroll]
-        for k in 0..keys {
-            right[k] = b[(UNIT_POS_X as usize + k * SIDE) * pitch + element];
+        for c in 0..columns {
+            right[c] = b[(UNIT_POS_X as usize + c * SIDE) * pitch + element];
         }
         #[unroll]
-        for l in 0..lines {
-            let left = a[(UNIT_POS_Y as usize + l * SIDE) * pitch + element];
+        for r in 0..rows {
+            let left = a[(UNIT_POS_Y as usize + r * SIDE) * pitch + element];
             #[unroll]
-            for k in 0..keys {
-                sums[l * keys + k] += left * right[k];
+            for c in 0..columns {
+                sums[r * columns + c] += left * right[c];
             }
         }
     }
     sums
 }
 
-/// Adds `weights·b` over the keys, `[lines, keys]` times `[keys, D]`, to this unit's lines × columns.
+/// Adds `weights·b`, `[held, passing]` times `[passing, D]`, to this unit's `[unit_held, columns]` of the sums.
 #[cube]
 pub(super) fn weighted(
     weights: &SharedMemory<f32>,
@@ -40,17 +40,17 @@ pub(super) fn weighted(
 ) {
     let columns = comptime!(tile.columns());
     let mut right = Array::<f32>::new(columns);
-    for key in 0..comptime!(tile.keys) {
+    for from in 0..comptime!(tile.passing) {
         #[unroll]
         for c in 0..columns {
-            right[c] = b[key * comptime!(tile.pitch()) + UNIT_POS_X as usize + c * SIDE];
+            right[c] = b[from * comptime!(tile.pitch()) + UNIT_POS_X as usize + c * SIDE];
         }
         #[unroll]
-        for l in 0..comptime!(tile.unit_lines()) {
-            let weight = weights[(UNIT_POS_Y as usize + l * SIDE) * comptime!(tile.score_pitch()) + key];
+        for r in 0..comptime!(tile.unit_held()) {
+            let weight = weights[(UNIT_POS_Y as usize + r * SIDE) * comptime!(tile.score_pitch()) + from];
             #[unroll]
             for c in 0..columns {
-                sums[l * columns + c] += weight * right[c];
+                sums[r * columns + c] += weight * right[c];
             }
         }
     }

@@ -1,67 +1,80 @@
-//! What one cube works on, and how it is shared among the cube's units.
-//!
-//! ```text
-//!               keys, one column of units each: x, x + SIDE, …
-//!          ┌ ─ ─ ─ ─ ─ ─ ┐
-//! lines    │ scores      │    a unit (x, y) holds every SIDE-th line from y on, and of those every SIDE-th key,
-//! y, y+S…  │             │    or every SIDE-th element of the head's width, from x on
-//!          └ ─ ─ ─ ─ ─ ─ ┘
-//! ```
+//! What one cube works on, and how its units share it.
 //!
 //! A *line* is one query head of one token. The query heads that share a key head follow each other, token by token, so
-//! that they share the keys that a cube fetches.
+//! that the keys a cube fetches serve all of them.
+//!
+//! ```text
+//!                    passing: keys, block by block (in the kernel of the keys' gradients: lines)
+//!                  ┌───────────────┐
+//! held: lines      │    scores     │    unit (x, y) has the rows y, y + SIDE, … of what is held; of each row the
+//! (there: keys)    │               │    columns x, x + SIDE, … of the scores, and the same elements of the head
+//!                  └───────────────┘
+//! ```
 
 /// Units along each side of a cube.
 pub(super) const SIDE: usize = 8;
 
-/// Units of a cube.
-pub(super) const UNITS: usize = SIDE * SIDE;
-
-/// Shared memory that a cube takes at most, in bytes, also where the device offers more: other cubes are to run beside
-/// it on the same processor.
+/// Shared memory that a cube takes at most, in bytes, even where the device has more: other cubes are to run beside it
+/// on the same processor.
 const LARGEST: usize = 48 * 1024;
 
-/// How many lines and keys a cube takes at once.
+/// How much a cube takes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Tile {
     /// `D`, the width of a head.
     pub(super) width: usize,
-    /// A multiple of [`SIDE`].
-    pub(super) lines: usize,
-    /// A multiple of [`SIDE`].
-    pub(super) keys: usize,
+    /// Lines or keys that it holds from beginning to end, a multiple of [`SIDE`], at most all units.
+    pub(super) held: usize,
+    /// Keys or lines of a block that passes by, a multiple of [`SIDE`], at most all units.
+    pub(super) passing: usize,
 }
 
 impl Tile {
     /// The largest tile whose shared memory, `numbers` of 32 bits, fits into `bytes`; `None` where none does.
-    pub(super) fn fitting(width: usize, bytes: usize, numbers: impl Fn(Tile) -> usize) -> Option<Self> {
-        let tiles = [(32, 32), (32, 16), (16, 16), (16, 8), (8, 8)].map(|(lines, keys)| Tile { width, lines, keys });
-        tiles.into_iter().find(|tile| 4 * numbers(*tile) <= bytes.min(LARGEST))
+    pub(super) fn fitting(width: usize, bytes: usize, numbers: fn(Tile) -> usize) -> Option<Self> {
+        let tiles = [(32, 32), (32, 16), (16, 16), (16, 8), (8, 8)];
+        let mut tiles = tiles.into_iter().map(|(held, passing)| Tile { width, held, passing });
+        tiles.find(|tile| 4 * numbers(*tile) <= bytes.min(LARGEST))
     }
 
-    /// Elements of a head that a unit holds. Those beyond the width are 0.
+    /// Elements of a head that a unit has. Those beyond the width are 0.
     pub(super) fn columns(self) -> usize {
         self.width.div_ceil(SIDE)
     }
 
-    /// From one line or key to the next in shared memory. Odd, so that units that read the same element of neighbouring
-    /// lines find it in different banks.
+    /// From one line or key to the next in shared memory. Odd, so that units that read one element of neighbouring rows
+    /// find them in different banks.
     pub(super) fn pitch(self) -> usize {
         self.columns() * SIDE + 1
     }
 
-    /// From one line's scores to the next's.
+    /// From one row of scores to the next.
     pub(super) fn score_pitch(self) -> usize {
-        self.keys + 1
+        self.passing + 1
     }
 
-    /// Lines that a unit holds.
-    pub(super) fn unit_lines(self) -> usize {
-        self.lines / SIDE
+    /// Rows that a unit has.
+    pub(super) fn unit_held(self) -> usize {
+        self.held / SIDE
     }
 
-    /// Keys that a unit holds.
-    pub(super) fn unit_keys(self) -> usize {
-        self.keys / SIDE
+    /// Scores that a unit has in each of them.
+    pub(super) fn unit_passing(self) -> usize {
+        self.passing / SIDE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_tile_that_fits_is_taken() {
+        let numbers = |tile: Tile| (tile.held + 2 * tile.passing) * tile.pitch();
+        let sizes = |width, bytes| Tile::fitting(width, bytes, numbers).map(|tile| (tile.held, tile.passing));
+        assert_eq!(sizes(64, 32 << 10), Some((32, 32)));
+        assert_eq!(sizes(64, 16 << 10), Some((16, 16)));
+        assert_eq!(sizes(64, 1 << 20), Some((32, 32)));
+        assert_eq!(sizes(1 << 14, 1 << 20), None);
     }
 }
