@@ -55,7 +55,10 @@ impl<I: Clone> Lists<I> {
             let numbers = |look: &Look| [look.far.start, look.far.end, look.near.start, look.near.end];
             let looks = rows.iter().flat_map(|row| row.looks().iter().flat_map(numbers));
             let far = rows.iter().flat_map(|row| padded(row.far().iter().copied(), longest(rows), 0));
-            Ahead { looks: upload::<B, 3>(looks, [rows.len(), tokens, 4], device), far: upload::<B, 2>(far, [rows.len(), longest(rows)], device) }
+            Ahead {
+                looks: upload::<B, 3>(looks, [rows.len(), tokens, 4], device),
+                far: upload::<B, 2>(far, [rows.len(), longest(rows)], device),
+            }
         };
         held.get_or_insert_with(make).clone()
     }

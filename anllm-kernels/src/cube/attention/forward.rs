@@ -108,9 +108,10 @@ pub(super) fn forward(
                 sums[r] *= shrink;
                 #[unroll]
                 for k in 0..each {
-                    let mut share = 0.0f32.runtime();
-                    if scores[r * each + k] > HIDDEN {
-                        share = (scores[r * each + k] - best).exp();
+                    let mut share = (scores[r * each + k] - best).exp();
+                    // What is no number stays none.
+                    if scores[r * each + k] <= HIDDEN {
+                        share = 0.0;
                     }
                     sums[r] += share;
                     shares[line * comptime!(tile.score_pitch()) + x + k * SIDE] = share;

@@ -1,5 +1,4 @@
-//! Attention over what each query reaches, on a GPU. [gpu-attention.md](../../../docs/gpu-attention.md) works out the
-//! geometry and what it costs.
+//! Attention over what each query reaches, on a GPU. `docs/gpu-attention.md` works out the geometry and what it costs.
 
 mod fetch;
 mod forward;
@@ -47,7 +46,8 @@ pub(super) fn forward<R: CubeRuntime, F: FloatElement, BT: BoolElement>(
     let outputs = [(query.shape.clone(), DType::F32), (sums, DType::F32)];
     let [query, key, value] = [query, key, value].map(|x| cast::<R, F, BT>(x, DType::F32));
     let inputs = [query, key, value, lists.looks, lists.far];
-    let [output, log_sum] = defer("anllm reach_attention", inputs, outputs, move |inputs| launch::forward(tiles, inputs));
+    let [output, log_sum] =
+        defer("anllm reach_attention", inputs, outputs, move |inputs| launch::forward(tiles, inputs));
     Attended { output: cast::<R, F, BT>(output, dtype), log_sum }
 }
 
@@ -89,10 +89,10 @@ pub(super) fn backward<R: CubeRuntime, F: FloatElement, BT: BoolElement>(
     AttentionGradients { query, key, value }
 }
 
-/// `None` where the plain operations have to do it: on devices with too little of something, and for tensors too large
-/// for indices of 32 bits.
+/// `None` where the plain operations have to do it: on devices with too little of something, and for tensors that are
+/// empty or too large for indices of 32 bits.
 fn tiles<R: CubeRuntime>(query: &Deferred<R>, key: &Deferred<R>) -> Option<Tiles> {
-    let indexable = |x: &Deferred<R>| x.shape.num_elements() <= i32::MAX as usize;
+    let indexable = |x: &Deferred<R>| (1..=i32::MAX as usize).contains(&x.shape.num_elements());
     if !indexable(query) || !indexable(key) {
         return None;
     }
