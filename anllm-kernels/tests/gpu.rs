@@ -50,6 +50,8 @@ fn open() -> Option<[WgpuDevice; 2]> {
     let setup = init_setup::<Vulkan>(&spirv, Default::default());
     // The compiler is chosen by the interface's name; the driver below takes what either gives.
     let wgsl = init_device(WgpuSetup { backend: WebGpu::backend(), ..setup }, Default::default());
+    let names = [&spirv, &wgsl].map(|device| WgpuRuntime::name(&WgpuRuntime::client(device)));
+    assert_eq!(names, ["wgpu<spirv>", "wgpu<wgsl>"]);
     Some([spirv, wgsl])
 }
 
@@ -156,9 +158,8 @@ fn wgpu_attention_over_a_cache() {
 }
 
 /// Rows longer than the number of cubes that a grid takes along one side, and far too long for a matrix of scores.
-#[test]
-fn vulkan_attention_of_a_row_too_long_for_a_matrix() {
-    let Some(device) = device(Language::SpirV) else { return };
+fn too_long_for_a_matrix(language: Language) {
+    let Some(device) = device(language) else { return };
     let tokens = 70_000;
     let documents: Vec<Vec<bool>> = (0..tokens / 100).map(|_| (0..100).map(|i| i % 24 == 23).collect()).collect();
     let places = Segments::from_documents(documents.iter().map(Vec::as_slice)).places().to_vec();
@@ -168,6 +169,16 @@ fn vulkan_attention_of_a_row_too_long_for_a_matrix() {
     for (found, expected) in gradients::<G>(&reach, shape, &device).into_iter().zip(expected) {
         close("output or gradient", found, expected, 5e-5).unwrap();
     }
+}
+
+#[test]
+fn vulkan_attention_of_a_row_too_long_for_a_matrix() {
+    too_long_for_a_matrix(Language::SpirV);
+}
+
+#[test]
+fn wgpu_attention_of_a_row_too_long_for_a_matrix() {
+    too_long_for_a_matrix(Language::Wgsl);
 }
 
 #[test]
