@@ -11,8 +11,8 @@
 //! ```
 //!
 //! [`Kernels`] is the trait of backends that can do them. Its methods have a plain body of Burn's own operations, the
-//! reference, so that any backend takes part with an empty `impl`; Flex has SIMD kernels instead, and `Autodiff` a
-//! backward pass for each. Tests compare every kernel with its reference, outputs and gradients.
+//! reference, so that any backend takes part with an empty `impl`; Flex has SIMD kernels instead, GPUs one for
+//! attention, and `Autodiff` a backward pass for each. Tests compare every kernel with its reference, outputs and gradients.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -28,6 +28,8 @@ mod packed;
 mod primitive;
 mod rotary;
 
+#[cfg(feature = "cube")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 

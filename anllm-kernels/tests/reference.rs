@@ -4,36 +4,25 @@
 #![allow(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Reach, Segments};
+mod common;
+
+use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Reach};
 use anllm_kernels::{Reaches, attend, linear, put, rms_norm, rotate, swiglu};
 use burn::backend::Autodiff;
-use burn::tensor::activation::{silu, softmax};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
+use burn::tensor::activation::silu;
 use burn_flex::Flex;
+use common::{on_paper, row};
 use proptest::prelude::*;
 
 type A = Autodiff<Flex>;
 
-/// Values that repeat for no reason that a kernel could have in common with them.
 fn noise<const N: usize>(shape: [usize; N], seed: u64) -> Tensor<A, N> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| next()).collect();
-    Tensor::from_data(TensorData::new(values, shape), &Default::default())
+    common::noise(shape, seed, &Default::default())
 }
 
 fn close<const N: usize>(what: &str, found: Tensor<Flex, N>, expected: Tensor<Flex, N>) -> Result<(), TestCaseError> {
-    prop_assert_eq!(found.dims(), expected.dims(), "{}", what);
-    let expected: Vec<f32> = expected.into_data().iter().collect();
-    for (i, (a, b)) in found.into_data().iter::<f32>().zip(expected).enumerate() {
-        prop_assert!((a - b).abs() <= 2e-5 + 2e-5 * b.abs(), "{} at {}: {} instead of {}", what, i, a, b);
-    }
-    Ok(())
+    common::close(what, found.into_data(), expected.into_data(), 2e-5)
 }
 
 /// The output's and every input's gradients of two functions, under the same slope.
@@ -54,37 +43,6 @@ fn compare<const M: usize, const N: usize, const K: usize>(
         close(&name, a.grad(&found).expect("a gradient"), b.grad(&expected).expect("a gradient"))?;
     }
     Ok(())
-}
-
-/// Attention as one would write it on paper: keys repeated, everything scored, the rest hidden.
-fn on_paper([query, key, value]: [Tensor<A, 4>; 3], reaches: &[Reach]) -> Tensor<A, 4> {
-    let [rows, tokens, heads, width] = query.dims();
-    let [_, keys, groups, _] = key.dims();
-    let repeat = |x: Tensor<A, 4>| {
-        x.unsqueeze_dim::<5>(3).repeat_dim(3, heads / groups).reshape([rows, keys, heads, width]).swap_dims(1, 2)
-    };
-    let scores = query.swap_dims(1, 2).matmul(repeat(key).transpose()).div_scalar((width as f64).sqrt());
-    let hidden = reaches.iter().map(|reach| reach.dense().hidden::<A>(&Default::default()).unsqueeze::<3>());
-    let hidden = Tensor::stack::<4>(hidden.collect(), 0).expand([rows, heads, tokens, keys]);
-    softmax(scores.mask_fill(hidden, f32::NEG_INFINITY), 3).matmul(repeat(value)).swap_dims(1, 2)
-}
-
-/// A row of `len` tokens: documents, adjacent anchors, anchors first and last, or none at all.
-fn row(len: usize, seed: u64) -> Vec<Place> {
-    let mut state = seed | 1;
-    let mut next = |n: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % n
-    };
-    let often = [2, 5, 24, u64::MAX][next(4) as usize];
-    let mut documents = vec![Vec::new()];
-    for _ in 0..len {
-        if next(40) == 0 {
-            documents.push(Vec::new());
-        }
-        documents.last_mut().unwrap().push(often != u64::MAX && next(often) == 0);
-    }
-    Segments::from_documents(documents.iter().map(Vec::as_slice)).places().to_vec()
 }
 
 proptest! {

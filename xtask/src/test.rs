@@ -29,14 +29,14 @@ pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
     match Vulkan::choose(options) {
         Vulkan::Driver(driver) => step("tests on ndarray, wgpu and vulkan (software Vulkan)", || {
             // Both names: loaders before 1.3.207 know only the second.
-            let command = backend_tests(shell, runner, "ndarray,wgpu,vulkan");
+            let command = backend_tests(shell, runner, &GPU_TESTS);
             Ok(command.env("VK_DRIVER_FILES", &driver).env("VK_ICD_FILENAMES", &driver).run()?)
         }),
         Vulkan::Chosen => step("tests on ndarray, wgpu and vulkan (the driver in VK_DRIVER_FILES)", || {
-            Ok(backend_tests(shell, runner, "ndarray,wgpu,vulkan").run()?)
+            Ok(backend_tests(shell, runner, &GPU_TESTS).run()?)
         }),
         Vulkan::Skipped(reason) => {
-            step("tests on ndarray", || Ok(backend_tests(shell, runner, "ndarray").run()?))?;
+            step("tests on ndarray", || Ok(backend_tests(shell, runner, &CPU_TESTS).run()?))?;
             eprintln!("skipped: tests on wgpu and vulkan ({reason})");
             Ok(())
         }
@@ -64,8 +64,21 @@ impl Runner {
     }
 }
 
-fn backend_tests<'a>(shell: &'a Shell, runner: Runner, features: &str) -> Cmd<'a> {
-    let command = runner.command(shell).args(["--package", "anllm-cli", "--features", features]);
+/// The binary's tests on ndarray.
+const CPU_TESTS: [&str; 4] = ["--package", "anllm-cli", "--features", "anllm-cli/ndarray"];
+
+/// The binary's tests on further backends, and those of the kernels for GPUs.
+const GPU_TESTS: [&str; 6] = [
+    "--package",
+    "anllm-cli",
+    "--package",
+    "anllm-kernels",
+    "--features",
+    "anllm-cli/ndarray,anllm-cli/wgpu,anllm-cli/vulkan,anllm-kernels/vulkan",
+];
+
+fn backend_tests<'a>(shell: &'a Shell, runner: Runner, arguments: &[&str]) -> Cmd<'a> {
+    let command = runner.command(shell).args(arguments);
     match runner {
         Runner::Nextest => command,
         // A software GPU uses every core already.

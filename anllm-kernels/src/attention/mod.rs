@@ -1,5 +1,7 @@
 //! Attention over what each query reaches.
 
+#[cfg(feature = "cube")]
+pub(crate) mod lists;
 mod reaches;
 pub(crate) mod reference;
 

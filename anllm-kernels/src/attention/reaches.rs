@@ -7,7 +7,12 @@ use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::BoolTensor;
+#[cfg(feature = "cube")]
+use burn::tensor::ops::IntTensor;
 use burn::tensor::{Bool, Tensor};
+
+#[cfg(feature = "cube")]
+use super::lists::{Ahead, Back, Lists};
 
 /// One [`Reach`] for each row, or one for all. Cheap to clone; made once for all layers.
 #[derive(Debug, Clone)]
@@ -15,12 +20,20 @@ pub struct Reaches<B: Backend> {
     rows: Arc<Vec<Reach>>,
     /// The matrix, once somebody asked for it. Clones share it.
     hidden: Arc<Mutex<Option<BoolTensor<B>>>>,
+    /// The lists, once a kernel on a device asked for them.
+    #[cfg(feature = "cube")]
+    lists: Arc<Lists<IntTensor<B>>>,
 }
 
 impl<B: Backend> Reaches<B> {
     /// From one reach for each row, or a single one that all rows share.
     pub fn new(rows: Vec<Reach>) -> Self {
-        Self { rows: Arc::new(rows), hidden: Arc::default() }
+        Self {
+            rows: Arc::new(rows),
+            hidden: Arc::default(),
+            #[cfg(feature = "cube")]
+            lists: Arc::default(),
+        }
     }
 
     /// What row `row` reaches.
@@ -41,6 +54,24 @@ impl<B: Backend> Reaches<B> {
             Tensor::stack::<4>(masks.collect(), 0).into_primitive()
         });
         Tensor::from_primitive(primitive.clone())
+    }
+
+    /// `F`, how many far keys the longest list names.
+    #[cfg(feature = "cube")]
+    pub(crate) fn longest_far(&self) -> usize {
+        self.rows.iter().map(|row| row.far().len()).max().unwrap_or(0)
+    }
+
+    /// The lists as integers for a kernel on `device`: what queries look at.
+    #[cfg(feature = "cube")]
+    pub(crate) fn ahead(&self, device: &B::Device) -> Ahead<IntTensor<B>> {
+        self.lists.ahead::<B>(&self.rows, device)
+    }
+
+    /// The same from the keys' side: which queries look at them.
+    #[cfg(feature = "cube")]
+    pub(crate) fn back(&self, device: &B::Device) -> Back<IntTensor<B>> {
+        self.lists.back::<B>(&self.rows, device)
     }
 
     /// Why these are not the reaches of `tokens` queries over `keys` keys in `rows` rows.
@@ -65,6 +96,11 @@ impl<B: Backend> Reaches<B> {
 impl<B: Backend, C: CheckpointStrategy> Reaches<Autodiff<B, C>> {
     /// The same for the backend under this one.
     pub(crate) fn inner(&self) -> Reaches<B> {
-        Reaches { rows: self.rows.clone(), hidden: self.hidden.clone() }
+        Reaches {
+            rows: self.rows.clone(),
+            hidden: self.hidden.clone(),
+            #[cfg(feature = "cube")]
+            lists: self.lists.clone(),
+        }
     }
 }
