@@ -3,6 +3,8 @@
 #![allow(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod common;
+
 use anllm_kernels::{Kernels, PackedMatrix, PackedType, linear, linear_packed};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use burn_flex::Flex;
@@ -12,14 +14,7 @@ use proptest::prelude::*;
 const KINDS: [PackedType; 3] = [PackedType::Q8_0, PackedType::Q4_0, PackedType::Q4_1];
 
 fn noise(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
+    common::noise::<Flex, 1>([count], seed, &Default::default()).into_data().into_vec().unwrap()
 }
 
 fn tensor(values: Vec<f32>, shape: [usize; 2]) -> Tensor<Flex, 2> {
@@ -51,7 +46,7 @@ fn check(found: &[f32], expected: &[(f64, f64)], allowed: f64) -> Result<(), Tes
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(common::cases(96))]
 
     /// Activations are rounded to 16 bits of their block's greatest: the products are off by as little.
     #[test]

@@ -46,7 +46,7 @@ fn compare<const M: usize, const N: usize, const K: usize>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(common::cases(48))]
 
     #[test]
     fn attention_of_whole_rows(

@@ -10,6 +10,7 @@ mod kernels;
 mod model;
 mod readme;
 mod test;
+mod valgrind;
 mod workspace;
 
 use anyhow::Result;
@@ -37,6 +38,8 @@ enum Task {
     Model(model::Options),
     /// Measure the CPU's kernels, beside what the machine can do at most
     Kernels,
+    /// Run the kernels' tests under Valgrind
+    Valgrind,
     /// Regenerate the golden checkpoints in `testdata/` with PyTorch
     Fixtures(fixtures::Options),
 }
@@ -61,6 +64,7 @@ fn run(task: Task) -> Result<()> {
         Task::Readme => readme::run(&shell),
         Task::Model(options) => model::run(&shell, &options),
         Task::Kernels => kernels::run(&shell),
+        Task::Valgrind => valgrind::run(&shell),
         Task::Fixtures(options) => fixtures::run(&shell, &options),
     }
 }

@@ -22,6 +22,12 @@ pub(crate) fn noise<B: Backend, const N: usize>(shape: [usize; N], seed: u64, de
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
+/// `cases` random cases, or as many as PROPTEST_CASES says: there are slow machines.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    let chosen = std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok());
+    ProptestConfig::with_cases(chosen.unwrap_or(cases))
+}
+
 /// Equal within `tolerance`, of each value and of 1.
 pub(crate) fn close(what: &str, found: TensorData, expected: TensorData, tolerance: f32) -> Result<(), TestCaseError> {
     prop_assert_eq!(&found.shape, &expected.shape, "{}", what);

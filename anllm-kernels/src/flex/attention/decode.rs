@@ -15,7 +15,7 @@ use super::Sizes;
 use crate::attention::{Attended, Reaches};
 
 /// Keys that one thread takes at a time.
-const SPAN: usize = 128;
+const SPAN: usize = 64;
 
 pub(super) fn forward(
     sizes: Sizes,
