@@ -1,13 +1,13 @@
 //! The operations that anchor-based models need and [Burn](https://burn.dev) lacks, as extensions of its backends.
 //!
 //! ```text
-//! attend      attention over what each query reaches, and nothing else     Reaches, from anllm-core's Reach
-//! rotate      rotary position embedding
-//! rms_norm    root-mean-square normalisation
-//! swiglu      the gate of the MLP
-//! linear      x·Wᵀ, whose gradient comes in the weight's own layout
-//! put         entries into a cache's buffer, in place
-//! linear_packed  the same with weights of 8 or 4 bits, which stay packed     PackedMatrix
+//! attend         attention over what each query reaches, and nothing else     Reaches, from anllm-core's Reach
+//! rotate         rotary position embedding
+//! rms_norm       root-mean-square normalisation
+//! swiglu         the gate of the MLP
+//! linear         x·Wᵀ, whose gradient comes in the weight's own layout
+//! linear_packed  the same with weights of 8 or 4 bits, which stay packed         PackedMatrix
+//! put            entries into a cache's buffer, in place
 //! ```
 //!
 //! [`Kernels`] is the trait of backends that can do them. Its methods have a plain body of Burn's own operations, the

@@ -16,6 +16,7 @@ mod saved;
 mod schedule;
 mod start;
 mod tally;
+mod teacher;
 mod trainer;
 mod vocabulary;
 

@@ -21,6 +21,7 @@ use crate::report::{Observer, Outcome, StepReport};
 use crate::saved::{Progress, Saved};
 use crate::start::Start;
 use crate::tally::{Mean, Tally};
+use crate::teacher::Teacher;
 
 /// A model in training.
 pub struct Trainer<A: TrainableKernels> {
@@ -29,6 +30,7 @@ pub struct Trainer<A: TrainableKernels> {
     data: TrainingData,
     /// Always there but while the optimiser replaces it.
     decoder: Option<Decoder<A>>,
+    teacher: Option<Teacher<A>>,
     optimizer: Optimizer<A::InnerBackend>,
     order: Order,
     progress: Progress,
@@ -75,7 +77,8 @@ impl<A: TrainableKernels> Trainer<A> {
         };
         order.skip(progress.step * config.train.rows_per_step);
         let row = start.learned_row(&config);
-        Ok(Self { config, start, data, decoder: Some(decoder), optimizer, order, progress, row })
+        let teacher = Teacher::of(&config.train, &start, device)?;
+        Ok(Self { config, start, data, decoder: Some(decoder), teacher, optimizer, order, progress, row })
     }
 
     /// The rows.
@@ -139,7 +142,7 @@ impl<A: TrainableKernels> Trainer<A> {
         }
 
         let decoder = self.decoder()?;
-        let teacher = (train.distill > 0.0).then(|| decoder.valid().without_adapters());
+        let teacher = self.teacher.as_ref().map(|teacher| teacher.weights(decoder));
         let mut gradients = Gradients::default();
         let mut tally = Tally::default();
         for (part, rows) in parts.iter().zip(0u64..) {

@@ -147,6 +147,32 @@ fn a_teacher_that_sees_everything_teaches_nothing_where_nothing_is_hidden() {
 }
 
 #[test]
+fn another_checkpoint_teaches_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let base = trainer(&config, None).run(&mut Trace::default(), &AtomicBool::new(false)).unwrap().checkpoint;
+    config.model.from = Some(base.clone());
+    (config.model.scratch, config.model.tokenizer) = (None, None);
+    config.save.output = folder.path().join("student");
+    config.train.mask = MaskMode::Full;
+    config.train.distill = 0.5;
+    config.train.teacher = Some(base.clone());
+    let mut student = trainer(&config, None);
+    let divergences: Vec<f64> = (0..4).map(|_| student.step().unwrap().divergence.unwrap()).collect();
+    assert!(divergences[0].abs() < 1e-6, "at first both are the same: {divergences:?}");
+    assert!(divergences[3] > 1e-5, "then the student moves on: {divergences:?}");
+
+    let refused = |config: &TrainConfig| Trainer::<A>::new(config.clone(), &Default::default(), None).unwrap_err();
+    config.train.distill = 0.0;
+    assert!(refused(&config).to_string().contains("train.distill is 0"));
+    config.train.distill = 0.5;
+    config.model.add_ac = Some("mean".to_owned());
+    config.model.anchors = None;
+    let error = refused(&config).to_string();
+    assert!(error.contains("the model that learns has") && error.contains("hint: "), "{error}");
+}
+
+#[test]
 fn the_added_token_is_inserted_and_learned() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());

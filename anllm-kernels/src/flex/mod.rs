@@ -112,6 +112,7 @@ impl Kernels for Flex {
             false => crate::linear::reference::<Self>(x, weight),
         }
     }
+
     /// Burn's own assignment holds the buffer twice while it writes, and so copies it each time.
     fn put(mut buffer: FloatTensor<Self>, start: usize, entries: FloatTensor<Self>) -> FloatTensor<Self> {
         let shape = buffer.layout().shape();

@@ -87,7 +87,7 @@ pub(crate) use each_type;
 
 impl PackedMatrix {
     /// From blocks as GGUF stores them, `out` rows of `width` values; `place` says which row of `bytes` is which row
-    /// of the matrix.
+    /// of the matrix. A row of the matrix whose `place` is beyond them is 0.
     ///
     /// # Errors
     /// When `width` is no whole number of blocks, or the bytes are more or fewer.

@@ -50,7 +50,7 @@ impl<B: Kernels> Decoder<B> {
     /// One whole row under `policy`'s mask, without a cache: the reference that every cache is checked against.
     /// Returns hidden states `[1, T, C]`, ready for [`Self::logits`].
     ///
-    /// Attention builds the dense `T × T` mask: memory grows with the square of the row.
+    /// Memory grows with the row; on backends without a kernel for attention with its square.
     pub fn forward(&self, ids: &[u32], places: &[Place], policy: &dyn CachePolicy) -> Tensor<B, 3> {
         self.forward_batch(&Batch::new(self, &[Row { ids, places }], Sight::Policy(policy)))
     }

@@ -174,9 +174,12 @@ pub struct TrainSection {
     pub mask: MaskMode,
     /// Steps over which `anneal` closes the mask.
     pub anneal_steps: usize,
-    /// Share of the divergence from the same weights under full attention (with LoRA: from the base, whose row of `<AC>`
-    /// is the trained one) in the loss.
+    /// Share of the divergence from a teacher under full attention in the loss.
     pub distill: f64,
+    /// The teacher's checkpoint. Without it the teacher is the model that learns, with the same weights (with LoRA: the
+    /// base, whose row of `<AC>` is the trained one).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<PathBuf>,
     /// Drops each block's intermediate results and computes them again: less memory, a third more work.
     pub gradient_checkpointing: bool,
     /// What activations and their gradients are computed in. Weights, their gradients, AdamW and the loss are `f32`
@@ -197,6 +200,7 @@ impl Default for TrainSection {
             mask: MaskMode::default(),
             anneal_steps: 0,
             distill: 0.0,
+            teacher: None,
             gradient_checkpointing: false,
             compute: Compute::default(),
             logits_mb: 64,

@@ -15,7 +15,10 @@ pub(super) trait Multiplied: Block {
     fn scales<L: Lanes>(&self, lanes: L) -> L::Floats;
 
     /// Of each row, where there are any.
-    fn minima<L: Lanes>(&self, lanes: L) -> Option<L::Floats>;
+    #[inline(always)]
+    fn minima<L: Lanes>(&self, _: L) -> Option<L::Floats> {
+        None
+    }
 }
 
 impl Multiplied for Bytes {
@@ -31,11 +34,6 @@ impl Multiplied for Bytes {
     fn scales<L: Lanes>(&self, lanes: L) -> L::Floats {
         lanes.halves(&self.scales)
     }
-
-    #[inline(always)]
-    fn minima<L: Lanes>(&self, _: L) -> Option<L::Floats> {
-        None
-    }
 }
 
 impl Multiplied for Nibbles {
@@ -49,11 +47,6 @@ impl Multiplied for Nibbles {
     #[inline(always)]
     fn scales<L: Lanes>(&self, lanes: L) -> L::Floats {
         lanes.halves(&self.scales)
-    }
-
-    #[inline(always)]
-    fn minima<L: Lanes>(&self, _: L) -> Option<L::Floats> {
-        None
     }
 }
 
