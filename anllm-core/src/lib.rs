@@ -42,7 +42,7 @@ pub use anchor::{
 };
 pub use ledger::{ChunkPlan, Ledger};
 pub use mask::DenseMask;
-pub use policy::{AnchorPolicy, CachePolicy, FullPolicy, PolicyError, PolicyKind};
+pub use policy::{AnchorPolicy, CachePolicy, FullPolicy, Policy, PolicyError, PolicyKind};
 pub use reach::{Look, Reach};
 pub use segments::{Place, SegmentTracker, Segments};
 pub use sentences::{Punkt, PunktError, SentenceSplitter, Sentencex, SplitterError, SplitterKind, Unicode};

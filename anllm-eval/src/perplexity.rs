@@ -1,6 +1,6 @@
 //! Perplexity of a text under a cache policy.
 
-use anllm_core::CachePolicy;
+use anllm_core::Policy;
 use anllm_infer::{Engine, InferError};
 use anllm_kernels::Kernels;
 use burn::tensor::activation::log_softmax;
@@ -10,14 +10,14 @@ use serde::Serialize;
 use crate::windows::{WindowError, windows};
 
 /// How to cut and run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PerplexityOptions {
     /// Tokens in a window.
     pub window: usize,
     /// Tokens between window starts; equal to `window` for windows side by side.
     pub stride: usize,
     /// Mask and cache.
-    pub policy: &'static dyn CachePolicy,
+    pub policy: Policy,
     /// A token that is read but not scored: an anchor that was put into the text.
     pub unscored: Option<u32>,
     /// Tokens whose scores over the vocabulary exist at a time. It bounds memory; results do not depend on it.
@@ -77,7 +77,7 @@ pub fn perplexity<B: Kernels>(
     }
     let mut total = Totals::default();
     for (done, (ids, window)) in cut.iter().enumerate() {
-        let mut session = engine.session(options.policy);
+        let mut session = engine.session(options.policy.clone());
         let fed = &ids[window.fed.clone()];
         engine.score::<EvalError>(&mut session, fed, options.chunk, |start, logits| {
             // Position t predicts token t + 1: the scores of the window's last token predict nothing inside it.

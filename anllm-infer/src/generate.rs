@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use anllm_core::{CachePolicy, CacheStats};
+use anllm_core::{CacheStats, Policy};
 use anllm_kernels::Kernels;
 use anllm_model::Tokenizer;
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub struct Request {
     /// Whether end-of-sequence tokens are passed over.
     pub ignore_eos: bool,
     /// Cache policy.
-    pub policy: &'static dyn CachePolicy,
+    pub policy: Policy,
 }
 
 /// Why a continuation ended.

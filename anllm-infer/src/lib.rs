@@ -15,7 +15,7 @@
 //! let anchors = AnchorMatcher::resolve(&"endswith:.|!|?".parse()?, &tokenizer)?;
 //! let engine = Engine::<burn_flex::Flex>::load(&checkpoint, anchors, &Default::default(), &EngineOptions::default())?;
 //!
-//! let mut session = engine.session(&AnchorPolicy);
+//! let mut session = engine.session(AnchorPolicy);
 //! let scores = engine.prefill(&mut session, &tokenizer.encode("It rained. We stayed.", Framing::Framed)?)?;
 //! assert_eq!(scores.len(), engine.config().vocab_size);
 //! assert_eq!(session.stats().kept, 2, "two anchors are left of {} tokens", session.stats().seen);

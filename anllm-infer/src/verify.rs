@@ -1,7 +1,7 @@
 //! The proof that a reduced cache changes nothing: the masked full forward of a text against the same text through
 //! the cache, in chunks of several sizes. It runs on any checkpoint, so that users can hold it against their own.
 
-use anllm_core::{CachePolicy, Place, Segments};
+use anllm_core::{Place, Policy, Segments};
 use anllm_kernels::Kernels;
 use anllm_model::KvCache;
 use burn::tensor::{DType, Tensor};
@@ -51,7 +51,7 @@ pub struct Side<'a> {
     /// The place of every token.
     pub places: &'a [Place],
     /// Mask and cache policy.
-    pub policy: &'static dyn CachePolicy,
+    pub policy: &'a Policy,
 }
 
 /// Two sides that should agree. [`Engine::verify`] takes the same for both; a test may put a wrong rule on one of them
@@ -69,12 +69,7 @@ impl<B: Kernels> Engine<B> {
     ///
     /// # Errors
     /// When the text is empty or too long.
-    pub fn verify(
-        &self,
-        ids: &[u32],
-        policy: &'static dyn CachePolicy,
-        chunk_sizes: &[usize],
-    ) -> Result<Verification, InferError> {
+    pub fn verify(&self, ids: &[u32], policy: &Policy, chunk_sizes: &[usize]) -> Result<Verification, InferError> {
         let segments: Segments = self.matcher().segments(ids);
         let side = Side { places: segments.places(), policy };
         self.compare(ids, &Comparison { reference: side, cached: side }, chunk_sizes)
@@ -99,7 +94,7 @@ impl<B: Kernels> Engine<B> {
         }
         self.check_ids(ids)?;
         let Comparison { reference, cached } = comparison;
-        let reference = self.decoder().forward(ids, reference.places, reference.policy);
+        let reference = self.decoder().forward(ids, reference.places, &**reference.policy);
         let mut chunks = Vec::with_capacity(chunk_sizes.len());
         for &chunk in chunk_sizes {
             chunks.push(self.difference(ids, &reference, cached, chunk.max(1))?);
@@ -132,7 +127,7 @@ impl<B: Kernels> Engine<B> {
         const BLOCK: usize = 128;
         let (decoder, vocab) = (self.decoder(), self.decoder().vocab_size());
         let mut difference = Difference::default();
-        let mut cache = KvCache::new(self.config(), cached.policy, decoder.dtype());
+        let mut cache = KvCache::new(self.config(), cached.policy.clone(), decoder.dtype());
         let mut expected: Vec<f32> = Vec::new();
         let (mut start, mut used) = (0, 0);
         for (ids_now, places) in ids.chunks(chunk).zip(cached.places.chunks(chunk)) {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anllm_core::{AnchorMatcher, AnchorPolicy, AnchorRule, CachePolicy, FullPolicy, Place};
+use anllm_core::{AnchorMatcher, AnchorPolicy, AnchorRule, CachePolicy, FullPolicy, Place, Policy};
 use anllm_infer::{Comparison, Engine, EngineOptions, Side};
 use anllm_model::{Checkpoint, Framing};
 use burn_flex::Flex;
@@ -28,8 +28,8 @@ fn load(name: &str) -> (Engine<Flex>, Vec<u32>) {
 #[test]
 fn passes_for_both_policies_and_every_chunking() {
     let (engine, ids) = load("llama-gqa-tied");
-    for policy in [&AnchorPolicy as &'static dyn CachePolicy, &FullPolicy] {
-        let result = engine.verify(&ids, policy, &CHUNKS).unwrap();
+    for policy in [Policy::from(AnchorPolicy), FullPolicy.into()] {
+        let result = engine.verify(&ids, &policy, &CHUNKS).unwrap();
         assert!(result.ok, "{result:?}");
         assert!(result.max_rel_diff < 1e-5, "{result:?}");
         assert_eq!((result.tokens, result.chunks.len()), (ids.len(), 4));
@@ -53,8 +53,8 @@ fn fails_when_positions_are_compacted() {
             Place { position, ..*place }
         })
         .collect();
-    let right = Side { places: segments.places(), policy: &AnchorPolicy };
-    let wrong = Side { places: &compacted, policy: &AnchorPolicy };
+    let right = Side { places: segments.places(), policy: &AnchorPolicy.into() };
+    let wrong = Side { places: &compacted, policy: &AnchorPolicy.into() };
     let result = engine.compare(&ids, &Comparison { reference: right, cached: wrong }, &CHUNKS).unwrap();
     assert!(!result.ok, "{result:?}");
     assert!(result.chunks.iter().all(|c| c.max_rel_diff > 10.0 * result.tolerance), "{result:?}");
@@ -80,8 +80,8 @@ impl CachePolicy for AnchorsLookBack {
 fn fails_when_an_anchor_sees_earlier_anchors() {
     let (engine, ids) = load("llama-gqa-tied");
     let segments = engine.matcher().segments(&ids);
-    let right = Side { places: segments.places(), policy: &AnchorPolicy };
-    let wrong = Side { places: segments.places(), policy: &AnchorsLookBack };
+    let right = Side { places: segments.places(), policy: &AnchorPolicy.into() };
+    let wrong = Side { places: segments.places(), policy: &AnchorsLookBack.into() };
     let result = engine.compare(&ids, &Comparison { reference: right, cached: wrong }, &CHUNKS).unwrap();
     assert!(!result.ok, "{result:?}");
     assert!(result.chunks.iter().all(|c| c.max_rel_diff > 10.0 * result.tolerance), "{result:?}");
@@ -107,8 +107,8 @@ impl CachePolicy for PrunesEarly {
 fn fails_when_entries_are_dropped_too_early() {
     let (engine, ids) = load("qwen3");
     let segments = engine.matcher().segments(&ids);
-    let right = Side { places: segments.places(), policy: &AnchorPolicy };
-    let wrong = Side { places: segments.places(), policy: &PrunesEarly };
+    let right = Side { places: segments.places(), policy: &AnchorPolicy.into() };
+    let wrong = Side { places: segments.places(), policy: &PrunesEarly.into() };
     let result = engine.compare(&ids, &Comparison { reference: right, cached: wrong }, &[1]).unwrap();
     assert!(!result.ok, "{result:?}");
 }
@@ -116,8 +116,8 @@ fn fails_when_entries_are_dropped_too_early() {
 #[test]
 fn two_sessions_of_one_engine_do_not_disturb_each_other() {
     let (engine, ids) = load("llama-gqa-tied");
-    let alone = engine.prefill(&mut engine.session(&AnchorPolicy), &ids).unwrap();
-    let (mut first, mut second) = (engine.session(&AnchorPolicy), engine.session(&FullPolicy));
+    let alone = engine.prefill(&mut engine.session(AnchorPolicy), &ids).unwrap();
+    let (mut first, mut second) = (engine.session(AnchorPolicy), engine.session(FullPolicy));
     let mut last = Vec::new();
     for id in &ids {
         last = engine.prefill(&mut first, &[*id]).unwrap();
@@ -132,7 +132,7 @@ fn two_sessions_of_one_engine_do_not_disturb_each_other() {
 #[test]
 fn the_cache_of_a_long_prompt_holds_no_more_than_survives() {
     let (engine, ids) = load("llama-gqa-tied");
-    let mut session = engine.session(&AnchorPolicy);
+    let mut session = engine.session(AnchorPolicy);
     engine.prefill(&mut session, &ids).unwrap();
     let stats = session.stats();
     assert!(stats.kept < 64 && stats.seen > 64, "{stats:?}");

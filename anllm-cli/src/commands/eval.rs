@@ -39,14 +39,14 @@ fn ppl(args: PplArgs, output: &Output) -> anyhow::Result<()> {
         "--stride {stride} is longer than the window of {window} tokens: tokens between windows would be left out\n  \
          hint: use --stride {window} or less"
     );
-    let policy = rules.policy;
+    let policy = rules.policy.name();
     let device = args.run.device;
     let unscored = adder.token();
     let task = Ppl { args, output: *output, checkpoint, tokenizer, rules, documents, unscored, window, stride };
     let result = run_on(device, task)?;
     match output.is_json() {
         true => output.json(&result),
-        false => output.text(&summary(&result, &policy.name())),
+        false => output.text(&summary(&result, &policy)),
     }
 }
 

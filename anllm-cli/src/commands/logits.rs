@@ -46,7 +46,7 @@ impl Task for Logits {
         let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher, &device)?;
         let ids = &self.args.ids;
         if self.args.dense {
-            return Ok(engine.dense_logits(ids, self.rules.policy)?);
+            return Ok(engine.dense_logits(ids, &*self.rules.policy)?);
         }
         let mut session = engine.session(self.rules.policy);
         let mut all = Vec::with_capacity(ids.len() * engine.config().vocab_size);

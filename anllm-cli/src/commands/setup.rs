@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anllm_core::{
-    AnchorInserter, AnchorMatcher, AnchorRule, CachePolicy, LastSentence, PolicyKind, Punkt, RuleChoice,
-    SentenceSplitter, SplitterKind, Vocabulary,
+    AnchorInserter, AnchorMatcher, AnchorRule, LastSentence, Policy, PolicyKind, Punkt, RuleChoice, SentenceSplitter,
+    SplitterKind, Vocabulary,
 };
 use anllm_infer::{Engine, EngineOptions};
 use anllm_kernels::Kernels;
@@ -32,7 +32,7 @@ word, and the pilot untied his own boat. \"You will show us the way,\" he told t
 
 /// The policy and the anchors that a run uses.
 pub(crate) struct Rules {
-    pub(crate) policy: &'static dyn CachePolicy,
+    pub(crate) policy: Policy,
     pub(crate) matcher: AnchorMatcher,
 }
 

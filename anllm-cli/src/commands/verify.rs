@@ -21,12 +21,12 @@ pub(crate) fn run(args: VerifyArgs, output: &Output) -> anyhow::Result<()> {
     let limit = args.limit_tokens.min(checkpoint.config().max_positions);
     let ids = setup::encode(&checkpoint.tokenizer()?, &text, Some(limit))?;
     let chunks = args.chunks.iter().map(|text| chunk_size(text, ids.len())).collect::<anyhow::Result<Vec<_>>>()?;
-    let policy = rules.policy;
+    let policy = rules.policy.name();
     let device = args.run.device;
     let result = run_on(device, Verify { args, checkpoint, rules, ids, chunks })?;
     match output.is_json() {
         true => output.json(&result)?,
-        false => output.text(&summary(&result, &policy.name()))?,
+        false => output.text(&summary(&result, &policy))?,
     }
     anyhow::ensure!(
         result.ok,
@@ -64,7 +64,7 @@ impl Task for Verify {
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Verification> {
         let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher, &device)?;
-        Ok(engine.verify(&self.ids, self.rules.policy, &self.chunks)?)
+        Ok(engine.verify(&self.ids, &self.rules.policy, &self.chunks)?)
     }
 }
 

@@ -4,7 +4,9 @@ mod anchor;
 mod full;
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 pub use anchor::AnchorPolicy;
 pub use full::FullPolicy;
@@ -43,6 +45,24 @@ pub trait CachePolicy: fmt::Debug + Send + Sync {
     }
 }
 
+/// A policy that any number of sequences share. Every [`CachePolicy`] turns into one.
+#[derive(Debug, Clone)]
+pub struct Policy(Arc<dyn CachePolicy>);
+
+impl<P: CachePolicy + 'static> From<P> for Policy {
+    fn from(policy: P) -> Self {
+        Self(Arc::new(policy))
+    }
+}
+
+impl Deref for Policy {
+    type Target = dyn CachePolicy;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
 /// A policy by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PolicyKind {
@@ -60,10 +80,10 @@ pub struct PolicyError(String);
 
 impl PolicyKind {
     /// The policy itself.
-    pub fn policy(self) -> &'static dyn CachePolicy {
+    pub fn policy(self) -> Policy {
         match self {
-            Self::Full => &FullPolicy,
-            Self::Anchor => &AnchorPolicy,
+            Self::Full => FullPolicy.into(),
+            Self::Anchor => AnchorPolicy.into(),
         }
     }
 }

@@ -4,7 +4,7 @@ mod session;
 
 use std::sync::Arc;
 
-use anllm_core::{AnchorMatcher, CachePolicy};
+use anllm_core::{AnchorMatcher, CachePolicy, Policy};
 use anllm_kernels::Kernels;
 use anllm_model::checkpoint::MatrixForm;
 use anllm_model::{Checkpoint, Decoder, KvCache, ModelConfig};
@@ -76,8 +76,8 @@ impl<B: Kernels> Engine<B> {
     }
 
     /// An empty sequence under `policy`.
-    pub fn session(&self, policy: &'static dyn CachePolicy) -> Session<B> {
-        let cache = KvCache::new(&self.config, policy, self.decoder.dtype());
+    pub fn session(&self, policy: impl Into<Policy>) -> Session<B> {
+        let cache = KvCache::new(&self.config, policy.into(), self.decoder.dtype());
         Session::new(cache, Arc::clone(&self.matcher))
     }
 
@@ -86,7 +86,7 @@ impl<B: Kernels> Engine<B> {
     /// # Errors
     /// When there are no ids, one is unknown, or the context ends.
     pub fn prefill(&self, session: &mut Session<B>, ids: &[u32]) -> Result<Vec<f32>, InferError> {
-        self.check(session, ids)?;
+        self.check(session.seen(), ids)?;
         let mut last = None;
         for chunk in ids.chunks(self.prefill_chunk) {
             let hidden = session.forward(&self.decoder, chunk);
@@ -108,7 +108,7 @@ impl<B: Kernels> Engine<B> {
         chunk_size: usize,
         mut each: impl FnMut(usize, Tensor<B, 3>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.check(session, ids)?;
+        self.check(session.seen(), ids)?;
         let mut start = 0;
         for chunk in ids.chunks(chunk_size.max(1)) {
             let hidden = session.forward(&self.decoder, chunk);
@@ -122,17 +122,18 @@ impl<B: Kernels> Engine<B> {
     ///
     /// # Errors
     /// When there are no ids, one is unknown, or they are more than the context.
-    pub fn dense_logits(&self, ids: &[u32], policy: &'static dyn CachePolicy) -> Result<Vec<f32>, InferError> {
-        self.check(&self.session(policy), ids)?;
+    pub fn dense_logits(&self, ids: &[u32], policy: &dyn CachePolicy) -> Result<Vec<f32>, InferError> {
+        self.check(0, ids)?;
         let segments = self.matcher.segments(ids);
         read(self.decoder.logits(self.decoder.forward(ids, segments.places(), policy)))
     }
 
-    fn check(&self, session: &Session<B>, ids: &[u32]) -> Result<(), InferError> {
+    /// Checks `ids` that come behind `seen` tokens.
+    fn check(&self, seen: usize, ids: &[u32]) -> Result<(), InferError> {
         if ids.is_empty() {
             return Err(InferError::EmptyPrompt);
         }
-        let tokens = session.seen() + ids.len();
+        let tokens = seen + ids.len();
         if tokens > self.config.max_positions {
             return Err(InferError::TooLong { tokens, limit: self.config.max_positions });
         }

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use anllm_core::{AnchorMatcher, AnchorPolicy, AnchorRule, CachePolicy, FullPolicy};
+use anllm_core::{AnchorMatcher, AnchorPolicy, AnchorRule, FullPolicy, Policy};
 use anllm_infer::{Engine, Request, Sampling};
 use anllm_kernels::Kernels;
 use anllm_model::{Decoder, Framing, ModelConfig, Tokenizer};
@@ -26,7 +26,7 @@ pub(super) struct Samples {
     tokenizer: Tokenizer,
     matcher: AnchorMatcher,
     model: ModelConfig,
-    policy: &'static dyn CachePolicy,
+    policy: Policy,
     most: usize,
     sampling: Sampling,
 }
@@ -62,9 +62,9 @@ impl Samples {
         let sampling = Sampling { temperature: log.sample_temperature, seed: config.seed, ..Sampling::default() };
         anllm_infer::Sampler::new(sampling.clone())
             .map_err(|e| anyhow::anyhow!("log.sample_temperature: {e}\n  hint: 0 always takes the best token"))?;
-        let policy: &'static dyn CachePolicy = match config.train.mask {
-            MaskMode::Full => &FullPolicy,
-            MaskMode::Anchor | MaskMode::Anneal => &AnchorPolicy,
+        let policy = match config.train.mask {
+            MaskMode::Full => Policy::from(FullPolicy),
+            MaskMode::Anchor | MaskMode::Anneal => AnchorPolicy.into(),
         };
         let matcher = start.matcher.clone();
         Ok(Some(Self { prompts, tokenizer, matcher, model, policy, most: log.sample_tokens, sampling }))
@@ -81,7 +81,7 @@ impl Samples {
                 sampling: self.sampling.clone(),
                 stop: Vec::new(),
                 ignore_eos: false,
-                policy: self.policy,
+                policy: self.policy.clone(),
             };
             let text = engine.generate(&self.tokenizer, request, |_| ControlFlow::Continue(()))?.text;
             Ok(Sample { prompt: prompt.clone(), text })

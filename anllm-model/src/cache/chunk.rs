@@ -1,0 +1,45 @@
+//! A ledger's plan for the next tokens, on the device: what every layer does with them.
+
+use anllm_core::ChunkPlan;
+use anllm_kernels::{Kernels, Reaches};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+
+use crate::decoder::{AttentionMask, Rotary};
+
+/// What all layers share while they process the same tokens: the plan, on the device.
+#[derive(Debug, Clone)]
+pub struct Chunk<B: Backend> {
+    pub(crate) rotary: Rotary<B>,
+    pub(super) mask: AttentionMask<B>,
+    pub(super) keep: Keep<B>,
+    /// `S`, entries before the chunk.
+    pub(super) cached: usize,
+    /// `T`.
+    pub(super) tokens: usize,
+}
+
+/// What a layer does with the keys after attention.
+#[derive(Debug, Clone)]
+pub(super) enum Keep<B: Backend> {
+    /// All `S + T` stay.
+    All,
+    /// The first `unmoved` stay where they are; behind them come those at `moved`, out of `S + T`.
+    Some { unmoved: usize, moved: Option<Tensor<B, 1, Int>> },
+}
+
+impl<B: Kernels> Chunk<B> {
+    pub(crate) fn new(plan: ChunkPlan, rotary: Rotary<B>, device: &B::Device) -> Self {
+        let (cached, tokens) = (plan.cached, plan.new_tokens());
+        let keep = if plan.survivors.len() == cached + tokens {
+            Keep::All
+        } else {
+            let unmoved = plan.unmoved();
+            let moved: Vec<i32> = plan.survivors.iter().skip(unmoved).map(|&slot| slot as i32).collect();
+            let count = moved.len();
+            let moved = (count > 0).then(|| Tensor::from_data(TensorData::new(moved, [count]), device));
+            Keep::Some { unmoved, moved }
+        };
+        Self { rotary, mask: AttentionMask::Reaches(Reaches::new(vec![plan.reach])), keep, cached, tokens }
+    }
+}

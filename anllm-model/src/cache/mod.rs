@@ -1,0 +1,67 @@
+//! Keys and values of what a sequence may still look at. The ledger decides what stays; this file moves tensors.
+//!
+//! Each layer has two buffers `[1, capacity, K, D]` that grow by doubling, filled from the front with the entries in
+//! order of their row index: under the anchor policy `[anchors | tail]`. Keys are stored turned by their original
+//! positions and never touched again. A decode step appends in place; an anchor's step then moves one entry.
+
+mod buffer;
+mod chunk;
+mod layer;
+
+use anllm_core::{CacheStats, ChunkPlan, Ledger, Place, Policy};
+use anllm_kernels::Kernels;
+use burn::tensor::DType;
+use burn::tensor::backend::Backend;
+
+pub use chunk::Chunk;
+pub use layer::LayerCache;
+
+use crate::config::ModelConfig;
+
+/// The cache of one sequence. It belongs to a request; the decoder holds none.
+#[derive(Debug, Clone)]
+pub struct KvCache<B: Backend> {
+    policy: Policy,
+    ledger: Ledger,
+    layers: Vec<LayerCache<B>>,
+    /// Elements of keys and values for one entry, over all layers.
+    elements_per_entry: usize,
+    dtype: DType,
+}
+
+impl<B: Kernels> KvCache<B> {
+    /// An empty cache for a decoder of this configuration whose activations are `dtype`.
+    pub fn new(config: &ModelConfig, policy: Policy, dtype: DType) -> Self {
+        Self {
+            policy,
+            ledger: Ledger::default(),
+            layers: vec![LayerCache::default(); config.layers],
+            elements_per_entry: config.kv_elements(),
+            dtype,
+        }
+    }
+
+    /// Seen, kept, peak and bytes so far.
+    pub fn stats(&self) -> CacheStats {
+        self.ledger.stats(&*self.policy, self.elements_per_entry * self.dtype.size())
+    }
+
+    /// Which entries are held.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Bytes that the buffers occupy, empty slots included.
+    pub fn allocated_bytes(&self) -> usize {
+        self.layers.iter().map(|layer| layer.capacity()).sum::<usize>() * self.elements_per_entry * self.dtype.size()
+            / self.layers.len().max(1)
+    }
+
+    pub(crate) fn advance(&mut self, places: &[Place]) -> ChunkPlan {
+        self.ledger.advance(&*self.policy, places)
+    }
+
+    pub(crate) fn layers_mut(&mut self) -> impl Iterator<Item = &mut LayerCache<B>> {
+        self.layers.iter_mut()
+    }
+}
