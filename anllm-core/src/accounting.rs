@@ -43,6 +43,15 @@ impl CacheStats {
     }
 }
 
+/// How many (query, key) pairs `policy` lets attention look at: the work it has to do.
+pub fn visible_pairs(policy: &dyn CachePolicy, segments: &Segments) -> u64 {
+    /// Tokens planned at a time: what each of them sees is forgotten again.
+    const CHUNK: usize = 256;
+    let mut ledger = Ledger::default();
+    let chunks = segments.places().chunks(CHUNK);
+    chunks.map(|chunk| ledger.advance(policy, chunk).reach.pairs() as u64).sum()
+}
+
 /// The account a sequence would leave behind, without running a model. For several documents, the last one's entries
 /// remain.
 pub fn simulate(policy: &dyn CachePolicy, segments: &Segments, bytes_per_entry: usize) -> CacheStats {

@@ -2,8 +2,9 @@
 //! which survive. Layers carry out what the ledger plans.
 
 use crate::accounting::CacheStats;
-use crate::policy::CachePolicy;
+use crate::policy::{CachePolicy, Positions};
 use crate::reach::Reach;
+use crate::renumber::Renumbering;
 use crate::segments::Place;
 
 /// Which entries a cache holds, in order of their row index. Under the anchor policy that order is
@@ -11,6 +12,8 @@ use crate::segments::Place;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
     entries: Vec<Place>,
+    /// How many of them, at the front, stand at their rank where a policy renumbers.
+    settled: usize,
     seen: usize,
     peak: usize,
 }
@@ -24,6 +27,8 @@ pub struct ChunkPlan {
     pub survivors: Vec<usize>,
     /// The row positions of the `T` tokens, for the rotary embedding.
     pub positions: Vec<usize>,
+    /// What has to be turned, where the policy renumbers.
+    pub renumbering: Option<Renumbering>,
     /// `S`, the entries held before.
     pub cached: usize,
 }
@@ -56,12 +61,19 @@ impl Ledger {
         self.peak
     }
 
+    /// How many entries at the front stand at their rank, not at their original position: only where a policy renumbers.
+    pub fn settled(&self) -> usize {
+        self.settled
+    }
+
     /// Plans the next `chunk` and enters it: the ledger then stands as it will after the forward pass.
     pub fn advance(&mut self, policy: &dyn CachePolicy, chunk: &[Place]) -> ChunkPlan {
         let cached = self.entries.len();
         let mut keys = std::mem::take(&mut self.entries);
         keys.extend_from_slice(chunk);
         let reach = policy.reach(chunk, &keys);
+        let renumbering =
+            (policy.positions() == Positions::Renumbered).then(|| Renumbering::of(&reach, &keys, cached, self.settled));
 
         // Token by token, as a decoder would go: this gives the exact peak, and the same survivors for any chunking.
         let mut survivors: Vec<usize> = (0..cached).collect();
@@ -70,7 +82,9 @@ impl Ledger {
             self.step(policy, newest, &mut survivors, |slot| keys[*slot]);
         }
         self.entries = survivors.iter().map(|&slot| keys[slot]).collect();
-        ChunkPlan { reach, survivors, positions: chunk.iter().map(|p| p.position).collect(), cached }
+        let standing = renumbering.as_ref().map_or(0, Renumbering::standing);
+        self.settled = survivors.iter().zip(0..standing).take_while(|(s, i)| **s == *i).count();
+        ChunkPlan { reach, survivors, positions: chunk.iter().map(|p| p.position).collect(), renumbering, cached }
     }
 
     /// Enters one token without planning for it: for accounts of sequences that no model processes.
@@ -79,6 +93,15 @@ impl Ledger {
         entries.push(newest);
         self.step(policy, &newest, &mut entries, |entry| *entry);
         self.entries = entries;
+    }
+
+    /// The most entries held at a time while `places` come, without taking them in.
+    pub fn most_held(&self, policy: &dyn CachePolicy, places: impl IntoIterator<Item = Place>) -> usize {
+        let mut ahead = Self { peak: self.entries.len(), ..self.clone() };
+        for place in places {
+            ahead.enter(policy, place);
+        }
+        ahead.peak
     }
 
     /// Counts `newest`, the last of `held`, and drops what it makes useless.

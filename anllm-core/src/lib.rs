@@ -31,19 +31,24 @@ mod ledger;
 mod mask;
 mod policy;
 mod reach;
+mod renumber;
 mod segments;
 mod sentences;
 mod visibility;
 
-pub use accounting::{CacheStats, simulate};
+pub use accounting::{CacheStats, simulate, visible_pairs};
 pub use anchor::{
     AnchorInserter, AnchorMatcher, AnchorRule, LastSentence, MarkerError, ResolveError, RuleChoice, RuleError,
     Vocabulary,
 };
 pub use ledger::{ChunkPlan, Ledger};
 pub use mask::DenseMask;
-pub use policy::{AnchorPolicy, CachePolicy, FullPolicy, Policy, PolicyError, PolicyKind};
+pub use policy::{
+    AnchorPolicy, CachePolicy, ExtendedAnchorPolicy, FullPolicy, KeptSpan, Policy, PolicyError, PolicyKind, Positions,
+    RandomPolicy, SepLlmPolicy, SinkPolicy, Span, WindowPolicy,
+};
 pub use reach::{Look, Reach};
+pub use renumber::{Renumber, Renumbering};
 pub use segments::{Place, SegmentTracker, Segments};
 pub use sentences::{Punkt, PunktError, SentenceSplitter, Sentencex, SplitterError, SplitterKind, Unicode};
 pub use visibility::{Verdict, explain, visible};

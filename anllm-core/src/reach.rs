@@ -37,12 +37,13 @@ pub struct Reach {
 
 /// How a policy's tokens look back, when that can be told while walking over the keys once.
 pub(crate) struct Walk<'a> {
-    /// Whether a run of near keys ends behind the first of two neighbours. Runs never cross documents.
-    pub(crate) cut: &'a dyn Fn(&Place, &Place) -> bool,
-    /// Whether later runs of the document see the key from afar.
+    /// Whether the key is in the near run of the query, two tokens of one document. Near runs move forward: a key that
+    /// was left behind once is never near again.
+    pub(crate) near: &'a dyn Fn(&Place, &Place) -> bool,
+    /// Whether the key is still seen, from afar, once it is not near any more.
     pub(crate) listed: &'a dyn Fn(&Place) -> bool,
-    /// Whether the query sees far keys at all.
-    pub(crate) looks_far: &'a dyn Fn(&Place) -> bool,
+    /// Whether the query sees its own segment and nothing else.
+    pub(crate) alone: &'a dyn Fn(&Place) -> bool,
 }
 
 impl Reach {
@@ -59,32 +60,76 @@ impl Reach {
             let length = if seen.is_empty() { 0 } else { 1 + run.count() };
             let end = seen.last().map_or(0, |last| last + 1);
             reach.far.truncate(reach.far.len() - length);
-            reach.looks.push(Look { far: start..reach.far.len(), near: end - length..end });
+            let far = reach.shared(start);
+            reach.looks.push(Look { far, near: end - length..end });
         }
         reach
     }
 
+    /// The part of the far list from `start` on, or, where the query before sees the same, that one's in its place.
+    fn shared(&mut self, start: usize) -> Range<usize> {
+        let before = self.looks.last().map_or(0..0, |look| look.far.clone());
+        if self.far[before.clone()] == self.far[start..] {
+            self.far.truncate(start);
+            return before;
+        }
+        start..self.far.len()
+    }
+
     /// In one walk over `keys`, whose last ones are the `queries`.
+    ///
+    /// The far list of a document grows as the walk goes on, and every query that looks far sees it from its start: the
+    /// place of a key in it is its rank, for as long as the document lasts.
     pub(crate) fn by_walking(queries: usize, keys: &[Place], walk: &Walk<'_>) -> Self {
         let first = keys.len().saturating_sub(queries);
         let mut reach = Self { keys: keys.len(), far: Vec::new(), looks: Vec::with_capacity(queries) };
-        let (mut near, mut document) = (0, 0);
+        // Where the near run, the segment and the document's far list start.
+        let (mut near, mut segment, mut document) = (0, 0, 0);
         for (slot, place) in keys.iter().enumerate() {
             match slot.checked_sub(1).map(|before| &keys[before]) {
-                Some(before) if before.document != place.document => (near, document) = (slot, reach.far.len()),
-                Some(before) if (walk.cut)(before, place) => near = slot,
+                Some(before) if before.document != place.document => {
+                    (near, segment, document) = (slot, slot, reach.far.len());
+                }
+                Some(before) if before.segment != place.segment => segment = slot,
                 _ => {}
+            }
+            while near < slot && !(walk.near)(place, &keys[near]) {
+                if (walk.listed)(&keys[near]) {
+                    reach.far.push(near);
+                }
+                near += 1;
             }
             if slot >= first {
                 let end = reach.far.len();
-                let start = if (walk.looks_far)(place) { document } else { end };
-                reach.looks.push(Look { far: start..end, near: near..slot + 1 });
-            }
-            if (walk.listed)(place) {
-                reach.far.push(slot);
+                reach.looks.push(match (walk.alone)(place) {
+                    true => Look { far: end..end, near: segment.max(near)..slot + 1 },
+                    false => Look { far: document..end, near: near..slot + 1 },
+                });
             }
         }
         reach
+    }
+
+    /// The near runs alone.
+    pub fn near_part(&self) -> Self {
+        let looks = self.looks.iter().map(|look| Look { far: 0..0, near: look.near.clone() });
+        Self { keys: self.keys, far: Vec::new(), looks: looks.collect() }
+    }
+
+    /// The far keys alone, as queries see them when they stand in a row in the order of the far list. Queries that see
+    /// none of them have an empty run.
+    pub fn far_part(&self) -> Self {
+        let looks = self.looks.iter().map(|look| Look { far: 0..0, near: look.far.clone() });
+        Self { keys: self.far.len(), far: Vec::new(), looks: looks.collect() }
+    }
+
+    /// The same where a query that sees nothing looks at the first key: attention over nothing is not defined.
+    #[must_use]
+    pub fn never_blind(mut self) -> Self {
+        for look in self.looks.iter_mut().filter(|look| look.count() == 0) {
+            look.near = 0..1;
+        }
+        self
     }
 
     /// `S`, the number of keys.

@@ -1,6 +1,9 @@
 //! Properties that hold for any anchors, any documents and any chunking.
+#![allow(clippy::unwrap_used)]
 
-use anllm_core::{AnchorPolicy, CachePolicy, DenseMask, FullPolicy, Ledger, Place, Reach, Segments, simulate};
+use anllm_core::{
+    AnchorPolicy, DenseMask, FullPolicy, Ledger, Place, Policy, PolicyKind, Positions, Reach, Segments, simulate,
+};
 use proptest::prelude::*;
 
 /// Up to four documents; adjacent anchors, an anchor first or last, and none at all come up often.
@@ -12,6 +15,24 @@ fn rows() -> impl Strategy<Value = Segments> {
         prop::collection::vec(any::<bool>(), 1..12),
     ];
     prop::collection::vec(flags, 1..4).prop_map(|d| Segments::from_documents(d.iter().map(Vec::as_slice)))
+}
+
+/// Every policy, with numbers small enough to matter in short rows.
+fn policies() -> impl Strategy<Value = Policy> {
+    let names = prop_oneof![
+        Just("full".to_owned()),
+        Just("anchor".to_owned()),
+        (1usize..12).prop_map(|n| format!("window:{n}")),
+        (0usize..6, 1usize..9).prop_map(|(s, n)| format!("sink:{s}+{n}")),
+        (0usize..4, 1usize..9).prop_map(|(s, n)| format!("sepllm:{s}+{n}")),
+        (0usize..4, 1usize..9).prop_map(|(s, n)| format!("sepllm:{s}+{n},renumber")),
+        (1usize..4).prop_map(|r| format!("anchor:recent={r}")),
+        (0usize..6, 1usize..9).prop_map(|(a, n)| format!("anchor:keep={a}..{}", a + n)),
+        (1usize..3, 0usize..6).prop_map(|(r, a)| format!("anchor:recent={r},keep={a}..{},renumber", a + 4)),
+        Just("anchor:renumber".to_owned()),
+        (1usize..9, any::<u64>()).prop_map(|(n, seed)| format!("random:{n},seed={seed}")),
+    ];
+    names.prop_map(|name| name.parse::<PolicyKind>().unwrap().policy())
 }
 
 /// The definition, from the anchor list alone: segment ids are counted, not read.
@@ -47,16 +68,16 @@ proptest! {
                 pairs += u64::from(mask.get(i, j));
             }
         }
+        prop_assert_eq!(anllm_core::visible_pairs(&AnchorPolicy, &row), pairs);
         prop_assert_eq!(pairs, row.visible_pairs());
         prop_assert_eq!(row.lengths().iter().sum::<usize>(), row.len());
     }
 
     /// Lists and runs say the same as the predicate, however they were found.
     #[test]
-    fn a_reach_is_the_mask(row in rows(), full in any::<bool>()) {
-        let policy: &dyn CachePolicy = if full { &FullPolicy } else { &AnchorPolicy };
+    fn a_reach_is_the_mask(row in rows(), policy in policies()) {
         let (queries, keys) = (row.places(), row.places());
-        let mask = DenseMask::under(policy, queries, keys);
+        let mask = DenseMask::under(&*policy, queries, keys);
         let walked = policy.reach(queries, keys);
         let asked = Reach::by_asking(queries, keys, |query, key| policy.visible(query, key));
         prop_assert_eq!(&walked.dense(), &mask);
@@ -80,13 +101,12 @@ proptest! {
     fn a_cache_shows_each_query_what_the_mask_does(
         row in rows(),
         sizes in prop::collection::vec(1usize..9, 1..5),
-        full in any::<bool>(),
+        policy in policies(),
     ) {
-        let policy: &dyn CachePolicy = if full { &FullPolicy } else { &AnchorPolicy };
         let mut ledger = Ledger::default();
         for chunk in chunks(row.places(), &sizes) {
             let keys: Vec<Place> = ledger.entries().iter().chain(&chunk).copied().collect();
-            let plan = ledger.advance(policy, &chunk);
+            let plan = ledger.advance(&*policy, &chunk);
             for (t, query) in chunk.iter().enumerate() {
                 let through_cache: Vec<usize> = (0..keys.len())
                     .filter(|&s| plan.reach.sees(t, s))
@@ -104,8 +124,7 @@ proptest! {
 
     /// `may_drop` is a promise about `keeps`: where it says no, nothing is dropped.
     #[test]
-    fn what_may_not_drop_does_not(row in rows(), full in any::<bool>()) {
-        let policy: &dyn CachePolicy = if full { &FullPolicy } else { &AnchorPolicy };
+    fn what_may_not_drop_does_not(row in rows(), policy in policies()) {
         let mut held: Vec<Place> = Vec::new();
         for newest in row.places() {
             held.push(*newest);
@@ -116,12 +135,81 @@ proptest! {
     }
 
     #[test]
-    fn accounts_do_not_depend_on_chunks(row in rows(), sizes in prop::collection::vec(1usize..9, 1..5)) {
+    fn accounts_do_not_depend_on_chunks(
+        row in rows(),
+        sizes in prop::collection::vec(1usize..9, 1..5),
+        policy in policies(),
+    ) {
         let mut ledger = Ledger::default();
         for chunk in chunks(row.places(), &sizes) {
-            ledger.advance(&AnchorPolicy, &chunk);
+            ledger.advance(&*policy, &chunk);
         }
-        prop_assert_eq!(ledger.stats(&AnchorPolicy, 8), simulate(&AnchorPolicy, &row, 8));
+        prop_assert_eq!(ledger.stats(&*policy, 8), simulate(&*policy, &row, 8));
+    }
+
+    /// Nothing stays that no later token can see.
+    #[test]
+    fn what_is_kept_is_seen_by_the_next_token(row in rows(), policy in policies()) {
+        let mut ledger = Ledger::default();
+        for pair in row.places().windows(2) {
+            ledger.enter(&*policy, pair[0]);
+            // The next token as it would be without being an anchor, which looks back least.
+            let next = Place { anchor: false, ..pair[1] };
+            if next.document == pair[0].document {
+                for entry in ledger.entries() {
+                    prop_assert!(policy.visible(&next, entry), "{:?} keeps {:?} for {:?}", policy, entry, next);
+                }
+            }
+        }
+    }
+
+    /// The reason given for a pair says the same as the mask.
+    #[test]
+    fn the_explanation_is_the_mask(row in rows(), policy in policies()) {
+        for query in row.places() {
+            for key in row.places() {
+                prop_assert_eq!(policy.explain(query, key).allowed(), policy.visible(query, key));
+            }
+        }
+    }
+
+    /// What renumbering relies on: the far list of a document only grows at its end, and near runs are neighbours.
+    #[test]
+    fn far_keys_keep_their_rank(row in rows(), policy in policies()) {
+        if policy.positions() == Positions::Original {
+            return Ok(());
+        }
+        let reach = policy.reach(row.places(), row.places());
+        let mut before: Option<(usize, Vec<usize>)> = None;
+        for (query, look) in row.places().iter().zip(reach.looks()) {
+            prop_assert_eq!(look.near.end, query.index + 1);
+            let far = reach.far()[look.far.clone()].to_vec();
+            if far.is_empty() {
+                continue;
+            }
+            if let Some((document, earlier)) = &before && *document == query.document {
+                prop_assert!(far.starts_with(earlier), "{:?} after {:?}", far, earlier);
+            }
+            before = Some((query.document, far));
+        }
+    }
+
+    #[test]
+    fn an_extended_policy_without_options_is_the_papers(row in rows()) {
+        let plain = anllm_core::ExtendedAnchorPolicy::default();
+        let (keys, extended) = (row.places(), Policy::from(plain));
+        prop_assert_eq!(extended.reach(keys, keys), Policy::from(AnchorPolicy).reach(keys, keys));
+        prop_assert_eq!(simulate(&plain, &row, 8), simulate(&AnchorPolicy, &row, 8));
+    }
+
+    /// Constant memory however long the text: what a budget says, and no more.
+    #[test]
+    fn budgets_are_kept(row in rows(), sinks in 0usize..5, window in 1usize..9) {
+        let longest = row.lengths().into_iter().max().unwrap_or(0);
+        let peak = |name: String| simulate(&*name.parse::<PolicyKind>().unwrap().policy(), &row, 8).peak;
+        let peaks = [format!("window:{window}"), format!("sink:{sinks}+{window}"), format!("random:{window}")].map(peak);
+        // When a document begins, the entries of the one before it are still there for one token.
+        prop_assert!(peaks[0] <= window && peaks[1] <= sinks + window && peaks[2] <= window + longest + 1, "{peaks:?}");
     }
 
     #[test]

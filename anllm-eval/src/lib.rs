@@ -3,7 +3,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod perplexity;
+mod stream;
 mod windows;
 
 pub use perplexity::{EvalError, Perplexity, PerplexityOptions, perplexity};
+pub use stream::{Bucket, StreamOptions, StreamPerplexity, stream_perplexity};
 pub use windows::{Window, WindowError, windows};

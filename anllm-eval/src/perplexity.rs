@@ -136,7 +136,7 @@ impl Totals {
 }
 
 /// What each target costs, in nats. `logits` is `[1, T, V]` for `T` targets.
-fn losses<B: Kernels>(logits: Tensor<B, 3>, targets: &[u32]) -> Result<Vec<f64>, EvalError> {
+pub(crate) fn losses<B: Kernels>(logits: Tensor<B, 3>, targets: &[u32]) -> Result<Vec<f64>, EvalError> {
     let targets: Vec<i32> = targets.iter().map(|&id| id as i32).collect();
     let shape = [1, targets.len(), 1];
     let targets = Tensor::<B, 3, Int>::from_data(TensorData::new(targets, shape), &logits.device());

@@ -26,11 +26,38 @@ pub enum InferError {
     /// More tokens than positions.
     #[error(
         "the text has {tokens} tokens, but this model's context ends at {limit}\n  \
-         hint: shorten the text; positions beyond the context were never trained, and anchors do not change that"
+         hint: shorten the text; positions beyond the context were never trained, and anchors do not change that. A \
+         policy that looks back less far reads on, such as sink:4+252 or anchor:renumber"
     )]
     TooLong {
         /// Tokens so far, with those to add.
         tokens: usize,
+        /// The model's positions.
+        limit: usize,
+    },
+    /// A policy that looks back further than the model can.
+    #[error(
+        "`{policy}` looks back over {span} tokens, but this model's context ends at {limit}\n  hint: let it keep fewer"
+    )]
+    SpanTooLong {
+        /// The policy.
+        policy: String,
+        /// How far it looks back.
+        span: usize,
+        /// The model's positions.
+        limit: usize,
+    },
+    /// More entries than positions, where entries are numbered.
+    #[error(
+        "under `{policy}` the cache would hold {held} entries at a time, but this model's context ends at {limit}\n  \
+         hint: each anchor is an entry that stays: shorten the text, or choose a rule with fewer anchors; `sink:S+N` \
+         keeps the same number forever"
+    )]
+    TooManyEntries {
+        /// The policy.
+        policy: String,
+        /// Entries at a time.
+        held: usize,
         /// The model's positions.
         limit: usize,
     },

@@ -125,7 +125,7 @@ impl<B: Kernels> Engine<B> {
             if stopped == Stopped::Yes {
                 break StopReason::Stop;
             }
-            if session.seen() == self.config().max_positions {
+            if self.is_full(&session) {
                 break StopReason::Context;
             }
             // The last token's successor is never asked for, so that it is not computed.

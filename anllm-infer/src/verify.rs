@@ -85,14 +85,11 @@ impl<B: Kernels> Engine<B> {
         comparison: &Comparison<'_>,
         chunk_sizes: &[usize],
     ) -> Result<Verification, InferError> {
-        let limit = self.config().max_positions;
         if ids.is_empty() {
             return Err(InferError::EmptyPrompt);
         }
-        if ids.len() > limit {
-            return Err(InferError::TooLong { tokens: ids.len(), limit });
-        }
         self.check_ids(ids)?;
+        self.check_length(&**comparison.cached.policy, ids.len())?;
         let Comparison { reference, cached } = comparison;
         let reference = self.decoder().forward(ids, reference.places, &**reference.policy);
         let mut chunks = Vec::with_capacity(chunk_sizes.len());

@@ -13,6 +13,7 @@
 
 mod cache;
 mod config;
+mod pieces;
 mod tokenizer;
 
 pub mod checkpoint;
@@ -20,6 +21,7 @@ pub mod decoder;
 
 pub use cache::{Chunk, KvCache, LayerCache};
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use config::{Architecture, ModelConfig, RopeConfig, RopeScaling};
+pub use config::{Architecture, ModelConfig, RopeChoice, RopeConfig, RopeScaling, ScalingChoice, ScalingError};
 pub use decoder::Decoder;
+pub use pieces::PieceEncoder;
 pub use tokenizer::{Framing, TextStream, Tokenizer, TokenizerError};

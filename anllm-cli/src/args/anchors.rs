@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use anllm_core::PolicyKind;
 use clap::Args;
 use clap::builder::{FalseyValueParser, RangedU64ValueParser};
 
@@ -24,11 +25,16 @@ pub(crate) struct AnchorsArgs {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) limit_tokens: Option<usize>,
 
+    /// Whose mask and cache to show: full, anchor[:recent=R,keep=A..B,renumber], window:N, sink:S+N,
+    /// sepllm:S+N[,renumber], random:N[,seed=S].
+    #[arg(long, env = "ANLLM_CACHE", value_name = "POLICY", default_value = "anchor")]
+    pub(crate) cache: PolicyKind,
+
     /// Draw the attention mask in place of the text.
     #[arg(long, env = "ANLLM_MASK", value_parser = FalseyValueParser::new())]
     pub(crate) mask: bool,
 
-    /// Say which rule lets token I see token J, or not; tokens count from 0.
+    /// Say which rule of the policy lets token I see token J, or not; tokens count from 0.
     #[arg(long, env = "ANLLM_EXPLAIN", value_name = "I,J")]
     pub(crate) explain: Option<Pair>,
 

@@ -53,6 +53,17 @@ pub(crate) struct PplArgs {
         value_parser = RangedU64ValueParser::<usize>::new().range(2..))]
     pub(crate) min_tokens: usize,
 
+    /// Read the text as one stream in one session, without windows, however long it is: nothing is held but the cache.
+    /// Policies that look back less far than the text is long go beyond the context.
+    #[arg(long, env = "ANLLM_STREAM", value_parser = FalseyValueParser::new(),
+        conflicts_with_all = ["window", "stride", "add_anchors"])]
+    pub(crate) stream: bool,
+
+    /// With --stream: tokens in a row of the perplexity by position.
+    #[arg(long, env = "ANLLM_BY_POSITION", value_name = "N", default_value_t = 1024,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) by_position: usize,
+
     /// Put <AC> after each sentence, as a model with the rule ac was trained. Added anchors are read, not scored, so
     /// that the perplexity is that of the text.
     #[arg(long, env = "ANLLM_ADD_ANCHORS", value_parser = FalseyValueParser::new())]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anllm_core::{PolicyKind, RuleChoice};
 use anllm_model::checkpoint::MatrixForm;
-use anllm_model::{Checkpoint, CheckpointError};
+use anllm_model::{Checkpoint, CheckpointError, RopeChoice, ScalingChoice};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
@@ -23,12 +23,40 @@ pub(crate) struct ModelArgs {
     /// tokens:A|B, ids:30,1673, endswith:.|!|?, every:N, none.
     #[arg(long, env = "ANLLM_ANCHORS", value_name = "RULE", default_value = "model")]
     pub(crate) anchors: RuleChoice,
+
+    /// Rotary scaling in place of the checkpoint's: none, linear:F, yarn:F or llama3:F, F times the context of the first
+    /// training, which ,original=N names where the checkpoint does not.
+    #[arg(long, env = "ANLLM_ROPE_SCALING", value_name = "KIND", help_heading = "Context")]
+    pub(crate) rope_scaling: Option<ScalingChoice>,
+
+    /// Base of the rotary wavelengths in place of the checkpoint's.
+    #[arg(long, env = "ANLLM_ROPE_THETA", value_name = "X", help_heading = "Context")]
+    pub(crate) rope_theta: Option<f64>,
+
+    /// Let texts go on to position N, beyond what the model was trained for: it was not, and what comes of it is yours to
+    /// judge. Policies that look back less far, such as sink:S+N or anchor:renumber, do not need it.
+    #[arg(long, env = "ANLLM_MAX_POSITIONS", value_name = "N", help_heading = "Context",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) max_positions: Option<usize>,
 }
 
 impl ModelArgs {
     /// Opens the checkpoint.
     pub(crate) fn open(&self) -> Result<Checkpoint, CheckpointError> {
-        bundled::open(&self.model).unwrap_or_else(|| Checkpoint::open(&self.model))
+        let checkpoint = bundled::open(&self.model).unwrap_or_else(|| Checkpoint::open(&self.model))?;
+        let rope = RopeChoice { theta: self.rope_theta, scaling: self.rope_scaling };
+        let mut checkpoint = checkpoint.with_rope(rope)?;
+        if let Some(positions) = self.max_positions {
+            let trained = checkpoint.config().max_positions;
+            if positions > trained {
+                tracing::warn!(
+                    "positions up to {positions}, but the model's context ends at {trained}: beyond it scores are \
+                     those of positions that were never trained"
+                );
+            }
+            checkpoint.set_context(positions);
+        }
+        Ok(checkpoint)
     }
 }
 
@@ -52,8 +80,11 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "ANLLM_WEIGHTS", value_enum, default_value_t = Weights::Native)]
     pub(crate) weights: Weights,
 
-    /// Cache policy: full (causal attention) or anchor (anchor mask, reduced cache). Without it: anchor where the
-    /// checkpoint records an anchor rule or --anchors gives one, else full.
+    /// What tokens see and the cache keeps: full (causal attention), anchor (anchor mask, reduced cache; with :recent=R
+    /// the last R closed segments whole, :keep=A..B the tokens A to B - 1 too, :renumber positions counted anew; options
+    /// are joined by commas), window:N (the last N tokens), sink:S+N (StreamingLLM: the first S and the last N,
+    /// renumbered), sepllm:S+N (SepLLM: all anchors as well; ,renumber), random:N (N drawn by ,seed=S, and the open
+    /// segment). Without it: anchor where the checkpoint records an anchor rule or --anchors gives one, else full.
     #[arg(long, env = "ANLLM_CACHE", value_name = "POLICY")]
     pub(crate) cache: Option<PolicyKind>,
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anllm_core::PolicyKind;
+use anllm_core::{PolicyKind, Span};
 use anllm_eval::{Perplexity, PerplexityOptions, perplexity};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
@@ -21,14 +21,19 @@ pub(crate) fn run(args: EvalArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 fn ppl(args: PplArgs, output: &Output) -> anyhow::Result<()> {
+    if args.stream {
+        return super::stream::run(args, *output);
+    }
     setup::threads(&args.run)?;
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let documents = documents(&args, &tokenizer, &adder)?;
-    let limit = checkpoint.config().max_positions;
-    let window = args.window.unwrap_or(2048.min(limit));
+    let context = checkpoint.config().max_positions;
+    // Policies that do not look back over the whole window take longer ones.
+    let limit = if rules.policy.span() == Span::Text { context } else { usize::MAX };
+    let window = args.window.unwrap_or(2048.min(context));
     anyhow::ensure!(
         window <= limit,
         "--window {window} is longer than this model's context of {limit} tokens\n  hint: use --window {limit} or less"

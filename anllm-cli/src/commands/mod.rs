@@ -13,5 +13,7 @@ pub(crate) mod logits;
 pub(crate) mod man;
 mod memory;
 mod setup;
+mod stream;
+mod text_pieces;
 pub(crate) mod train;
 pub(crate) mod verify;

@@ -50,8 +50,8 @@ pub(crate) fn policy(args: &RunArgs, config: &ModelConfig, otherwise: PolicyKind
 pub(crate) fn rules(args: &RunArgs, checkpoint: &Checkpoint, otherwise: PolicyKind) -> anyhow::Result<Rules> {
     let kind = policy(args, checkpoint.config(), otherwise);
     let matcher = match (kind, rule(&args.model.anchors, checkpoint.config())) {
-        // Full attention needs no anchors; a rule that was asked for is still checked and counted.
-        (PolicyKind::Full, None) => AnchorMatcher::none(),
+        // Not every policy needs anchors; a rule that was asked for is still checked and counted.
+        (kind, None) if !kind.needs_anchors() => AnchorMatcher::none(),
         (_, rule) => matcher(&rule.unwrap_or_else(assumed), checkpoint)?,
     };
     Ok(Rules { policy: kind.policy(), matcher })

@@ -1,6 +1,6 @@
 //! `anllm verify`: the masked full forward against the reduced cache.
 
-use anllm_core::PolicyKind;
+use anllm_core::{PolicyKind, Span};
 use anllm_infer::Verification;
 use anllm_kernels::Kernels;
 use anllm_model::Checkpoint;
@@ -18,7 +18,10 @@ pub(crate) fn run(args: VerifyArgs, output: &Output) -> anyhow::Result<()> {
         Some(file) => setup::read_text(file)?,
         None => setup::SAMPLE_TEXT.to_owned(),
     };
-    let limit = args.limit_tokens.min(checkpoint.config().max_positions);
+    let limit = match rules.policy.span() {
+        Span::Text => args.limit_tokens.min(checkpoint.config().max_positions),
+        Span::Tokens(_) | Span::Entries => args.limit_tokens,
+    };
     let ids = setup::encode(&checkpoint.tokenizer()?, &text, Some(limit))?;
     let chunks = args.chunks.iter().map(|text| chunk_size(text, ids.len())).collect::<anyhow::Result<Vec<_>>>()?;
     let policy = rules.policy.name();

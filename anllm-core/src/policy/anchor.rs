@@ -3,6 +3,7 @@
 use super::CachePolicy;
 use crate::reach::{Reach, Walk};
 use crate::segments::Place;
+use crate::visibility::Verdict;
 
 /// The anchor mask with its reduced cache (paper, section 3.2 and Algorithm 1).
 ///
@@ -20,9 +21,16 @@ impl CachePolicy for AnchorPolicy {
         crate::visible(query, key)
     }
 
+    fn explain(&self, query: &Place, key: &Place) -> Verdict {
+        crate::explain(query, key)
+    }
+
     fn reach(&self, queries: &[Place], keys: &[Place]) -> Reach {
-        let walk =
-            Walk { cut: &|before, _| before.anchor, listed: &|place| place.anchor, looks_far: &|query| !query.anchor };
+        let walk = Walk {
+            near: &|query, key| query.segment == key.segment,
+            listed: &|key| key.anchor,
+            alone: &|query| query.anchor,
+        };
         Reach::by_walking(queries.len(), keys, &walk)
     }
 

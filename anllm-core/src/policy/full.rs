@@ -3,6 +3,7 @@
 use super::CachePolicy;
 use crate::reach::{Reach, Walk};
 use crate::segments::Place;
+use crate::visibility::{Verdict, apart};
 
 /// Causal attention over everything seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,11 +15,15 @@ impl CachePolicy for FullPolicy {
     }
 
     fn visible(&self, query: &Place, key: &Place) -> bool {
-        key.index <= query.index && key.document == query.document
+        self.explain(query, key).allowed()
+    }
+
+    fn explain(&self, query: &Place, key: &Place) -> Verdict {
+        apart(query, key).unwrap_or(Verdict::Earlier)
     }
 
     fn reach(&self, queries: &[Place], keys: &[Place]) -> Reach {
-        let walk = Walk { cut: &|_, _| false, listed: &|_| false, looks_far: &|_| false };
+        let walk = Walk { near: &|_, _| true, listed: &|_| false, alone: &|_| false };
         Reach::by_walking(queries.len(), keys, &walk)
     }
 

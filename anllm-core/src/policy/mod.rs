@@ -1,18 +1,40 @@
 //! Cache policies: what a token may see, and which entries a cache keeps. One file each, behind one trait.
+//!
+//! | file | keeps | positions | anchors see |
+//! |---|---|---|---|
+//! | `full.rs` | everything | original | everything before them |
+//! | `anchor.rs` | anchors and the open segment: the paper's | original | their own segment |
+//! | `extended.rs` | the same with recent segments, a span, or renumbered | either | their own segment |
+//! | `window.rs` | the last tokens | original | what every token sees |
+//! | `sink.rs` | the first and the last tokens (StreamingLLM) | renumbered | what every token sees |
+//! | `sepllm.rs` | the first tokens, separators and the last tokens (SepLLM) | either | what every token sees |
+//! | `random.rs` | tokens drawn at random, and the open segment: the control | original | what every token sees |
 
 mod anchor;
+mod extended;
 mod full;
+mod kind;
+mod random;
+mod sepllm;
+mod sink;
+mod window;
 
 use std::fmt;
 use std::ops::Deref;
-use std::str::FromStr;
 use std::sync::Arc;
 
 pub use anchor::AnchorPolicy;
+pub use extended::{ExtendedAnchorPolicy, KeptSpan};
 pub use full::FullPolicy;
+pub use kind::{PolicyError, PolicyKind};
+pub use random::RandomPolicy;
+pub use sepllm::SepLlmPolicy;
+pub use sink::SinkPolicy;
+pub use window::WindowPolicy;
 
 use crate::reach::Reach;
 use crate::segments::Place;
+use crate::visibility::{Verdict, apart};
 
 /// What a token may see, and which cache entries later tokens may still need.
 ///
@@ -24,6 +46,12 @@ pub trait CachePolicy: fmt::Debug + Send + Sync {
 
     /// Whether `query` sees `key`.
     fn visible(&self, query: &Place, key: &Place) -> bool;
+
+    /// The reason why `query` sees `key`, or not. It must agree with [`visible`](Self::visible).
+    fn explain(&self, query: &Place, key: &Place) -> Verdict {
+        let otherwise = if self.visible(query, key) { Verdict::InWindow } else { Verdict::BehindWindow };
+        apart(query, key).unwrap_or(otherwise)
+    }
 
     /// What each of `queries` sees of `keys`. The queries are the last of the keys, and the keys are in order of their
     /// index: a whole row, or what a cache holds followed by the next tokens.
@@ -43,6 +71,45 @@ pub trait CachePolicy: fmt::Debug + Send + Sync {
         let _ = newest;
         true
     }
+
+    /// At which positions tokens see each other.
+    fn positions(&self) -> Positions {
+        Positions::Original
+    }
+
+    /// How far a token looks back, for the question whether a text fits a model's context.
+    fn span(&self) -> Span {
+        match self.positions() {
+            Positions::Original => Span::Text,
+            Positions::Renumbered => Span::Entries,
+        }
+    }
+}
+
+/// At which positions a query sees its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Positions {
+    /// Those of the document: distances are as they were when the model was trained, and grow with the text.
+    #[default]
+    Original,
+    /// Counted over what the query sees, as if nothing else had ever been there: far keys by their rank in the far
+    /// list, then the near run. Within the near run distances are as ever. Not what the training mask says.
+    ///
+    /// The policy's [`reach`](CachePolicy::reach) then decides what is far and what is near, and must be found by
+    /// walking: within a document near runs only move forward, everything kept behind them is far, and a far key keeps
+    /// its rank.
+    Renumbered,
+}
+
+/// How far apart a query and the keys it sees can be, in positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Span {
+    /// As far as the text is long.
+    Text,
+    /// So many positions, its own included, however long the text.
+    Tokens(usize),
+    /// As many as there are entries held.
+    Entries,
 }
 
 /// A policy that any number of sequences share. Every [`CachePolicy`] turns into one.
@@ -55,6 +122,12 @@ impl<P: CachePolicy + 'static> From<P> for Policy {
     }
 }
 
+impl From<PolicyKind> for Policy {
+    fn from(kind: PolicyKind) -> Self {
+        kind.policy()
+    }
+}
+
 impl Deref for Policy {
     type Target = dyn CachePolicy;
 
@@ -63,48 +136,12 @@ impl Deref for Policy {
     }
 }
 
-/// A policy by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum PolicyKind {
-    /// `full`: causal attention, everything kept.
-    #[default]
-    Full,
-    /// `anchor`: the anchor mask; anchors and the open segment kept.
-    Anchor,
+/// Whether `key`, which is not later than `query`, is one of the last `tokens` before it, itself included.
+fn among_last(query: &Place, key: &Place, tokens: usize) -> bool {
+    query.index.saturating_sub(key.index) < tokens
 }
 
-/// Text that is not a cache policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a cache policy (expected `full` or `anchor`)")]
-pub struct PolicyError(String);
-
-impl PolicyKind {
-    /// The policy itself.
-    pub fn policy(self) -> Policy {
-        match self {
-            Self::Full => FullPolicy.into(),
-            Self::Anchor => AnchorPolicy.into(),
-        }
-    }
-}
-
-impl fmt::Display for PolicyKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "full",
-            Self::Anchor => "anchor",
-        })
-    }
-}
-
-impl FromStr for PolicyKind {
-    type Err = PolicyError;
-
-    fn from_str(text: &str) -> Result<Self, PolicyError> {
-        match text {
-            "full" => Ok(Self::Full),
-            "anchor" => Ok(Self::Anchor),
-            _ => Err(PolicyError(text.to_owned())),
-        }
-    }
+/// Whether the token after `newest` has `entry` among its last `tokens`.
+fn next_sees(entry: &Place, newest: &Place, tokens: usize) -> bool {
+    newest.index + 1 - entry.index < tokens
 }

@@ -1,5 +1,6 @@
 //! The engine: a loaded model, and how a sequence moves through it.
 
+mod context;
 mod session;
 
 use std::sync::Arc;
@@ -86,7 +87,7 @@ impl<B: Kernels> Engine<B> {
     /// # Errors
     /// When there are no ids, one is unknown, or the context ends.
     pub fn prefill(&self, session: &mut Session<B>, ids: &[u32]) -> Result<Vec<f32>, InferError> {
-        self.check(session.seen(), ids)?;
+        self.check(session, ids)?;
         let mut last = None;
         for chunk in ids.chunks(self.prefill_chunk) {
             let hidden = session.forward(&self.decoder, chunk);
@@ -108,7 +109,7 @@ impl<B: Kernels> Engine<B> {
         chunk_size: usize,
         mut each: impl FnMut(usize, Tensor<B, 3>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.check(session.seen(), ids)?;
+        self.check(session, ids)?;
         let mut start = 0;
         for chunk in ids.chunks(chunk_size.max(1)) {
             let hidden = session.forward(&self.decoder, chunk);
@@ -123,21 +124,13 @@ impl<B: Kernels> Engine<B> {
     /// # Errors
     /// When there are no ids, one is unknown, or they are more than the context.
     pub fn dense_logits(&self, ids: &[u32], policy: &dyn CachePolicy) -> Result<Vec<f32>, InferError> {
-        self.check(0, ids)?;
-        let segments = self.matcher.segments(ids);
-        read(self.decoder.logits(self.decoder.forward(ids, segments.places(), policy)))
-    }
-
-    /// Checks `ids` that come behind `seen` tokens.
-    fn check(&self, seen: usize, ids: &[u32]) -> Result<(), InferError> {
         if ids.is_empty() {
             return Err(InferError::EmptyPrompt);
         }
-        let tokens = seen + ids.len();
-        if tokens > self.config.max_positions {
-            return Err(InferError::TooLong { tokens, limit: self.config.max_positions });
-        }
-        self.check_ids(ids)
+        self.check_ids(ids)?;
+        self.check_length(policy, ids.len())?;
+        let segments = self.matcher.segments(ids);
+        read(self.decoder.logits(self.decoder.forward(ids, segments.places(), policy)))
     }
 
     /// Checks that every id has an embedding.

@@ -35,6 +35,17 @@ impl<B: Kernels> Session<B> {
         self.cache.allocated_bytes()
     }
 
+    /// What the sequence holds.
+    pub(super) fn cache(&self) -> &KvCache<B> {
+        &self.cache
+    }
+
+    /// Where `ids` would stand if they came next.
+    pub(super) fn places_of(&self, ids: &[u32]) -> impl Iterator<Item = Place> {
+        let mut tracker = self.tracker;
+        ids.iter().map(move |&id| tracker.push(self.matcher.is_anchor(id, tracker.position())))
+    }
+
     /// Places `ids` and runs them through the decoder: hidden states `[1, T, C]`.
     pub(super) fn forward(&mut self, decoder: &Decoder<B>, ids: &[u32]) -> Tensor<B, 3> {
         let mut place = |&id: &u32| self.tracker.push(self.matcher.is_anchor(id, self.tracker.position()));

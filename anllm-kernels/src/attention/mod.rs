@@ -1,5 +1,6 @@
 //! Attention over what each query reaches.
 
+mod join;
 #[cfg(feature = "cube")]
 pub(crate) mod lists;
 mod reaches;
@@ -12,6 +13,7 @@ use burn::tensor::ops::FloatTensor;
 use crate::kernels::Kernels;
 use crate::primitive::{primitive, tensor};
 
+pub use join::{Summed, attend_summed, join};
 pub use reaches::Reaches;
 
 /// What attention gives, and what its backward pass needs of it.

@@ -5,7 +5,7 @@ use anllm_kernels::{Kernels, Reaches};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::decoder::{AttentionMask, Rotary};
+use crate::decoder::{AttentionMask, Decoder, Renumbered, Rotary};
 
 /// What all layers share while they process the same tokens: the plan, on the device.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Chunk<B: Backend> {
     pub(crate) rotary: Rotary<B>,
     pub(super) mask: AttentionMask<B>,
     pub(super) keep: Keep<B>,
+    /// Keys that are turned to their ranks before anybody looks.
+    pub(super) settle: Option<Settle<B>>,
     /// `S`, entries before the chunk.
     pub(super) cached: usize,
     /// `T`.
@@ -28,8 +30,17 @@ pub(super) enum Keep<B: Backend> {
     Some { unmoved: usize, moved: Option<Tensor<B, 1, Int>> },
 }
 
+/// Entries, side by side, whose keys are turned in the cache, for good.
+#[derive(Debug, Clone)]
+pub(super) struct Settle<B: Backend> {
+    pub(super) start: usize,
+    pub(super) count: usize,
+    pub(super) rotary: Rotary<B>,
+}
+
 impl<B: Kernels> Chunk<B> {
-    pub(crate) fn new(plan: ChunkPlan, rotary: Rotary<B>, device: &B::Device) -> Self {
+    pub(crate) fn new(plan: ChunkPlan, decoder: &Decoder<B>, device: &B::Device) -> Self {
+        let rotary = decoder.rotary(&plan.positions, 1, decoder.dtype(), device);
         let (cached, tokens) = (plan.cached, plan.new_tokens());
         let keep = if plan.survivors.len() == cached + tokens {
             Keep::All
@@ -40,6 +51,18 @@ impl<B: Kernels> Chunk<B> {
             let moved = (count > 0).then(|| Tensor::from_data(TensorData::new(moved, [count]), device));
             Keep::Some { unmoved, moved }
         };
-        Self { rotary, mask: AttentionMask::Reaches(Reaches::new(vec![plan.reach])), keep, cached, tokens }
+        let (dtype, frequencies) = (decoder.dtype(), &decoder.frequencies);
+        let settle = plan.renumbering.as_ref().filter(|turned| !turned.settling.is_empty()).map(|turned| Settle {
+            start: turned.settled,
+            count: turned.settling.len(),
+            rotary: Rotary::onward(frequencies, &turned.settling, dtype, device),
+        });
+        let mask = match &plan.renumbering {
+            None => AttentionMask::Reaches(Reaches::new(vec![plan.reach])),
+            Some(turned) => {
+                AttentionMask::Renumbered(vec![Renumbered::new(&plan.reach, turned, frequencies, dtype, device)])
+            }
+        };
+        Self { rotary, mask, keep, settle, cached, tokens }
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::buffer::Buffer;
-use super::chunk::{Chunk, Keep};
+use super::chunk::{Chunk, Keep, Settle};
 use crate::decoder::attend;
 
 /// Keys and values of one layer.
@@ -37,6 +37,10 @@ impl<B: Kernels> LayerCache<B> {
     ) -> Tensor<B, 4> {
         let (cached, total) = (chunk.cached, chunk.cached + chunk.tokens);
         let mask = &chunk.mask;
+        if let Some(Settle { start, count, rotary }) = &chunk.settle {
+            let turned = rotary.apply(self.keys.view(cached).narrow(1, *start, *count));
+            self.keys.write(*start, turned);
+        }
         match &chunk.keep {
             Keep::All => {
                 self.keys.write(cached, key);

@@ -2,13 +2,14 @@
 //!
 //! Each layer has two buffers `[1, capacity, K, D]` that grow by doubling, filled from the front with the entries in
 //! order of their row index: under the anchor policy `[anchors | tail]`. Keys are stored turned by their original
-//! positions and never touched again. A decode step appends in place; an anchor's step then moves one entry.
+//! positions and never touched again, but that under a policy that renumbers, an entry that will never be near again is
+//! turned to its rank, once. A decode step appends in place; an anchor's step then moves one entry.
 
 mod buffer;
 mod chunk;
 mod layer;
 
-use anllm_core::{CacheStats, ChunkPlan, Ledger, Place, Policy};
+use anllm_core::{CachePolicy, CacheStats, ChunkPlan, Ledger, Place, Policy};
 use anllm_kernels::Kernels;
 use burn::tensor::DType;
 use burn::tensor::backend::Backend;
@@ -44,6 +45,11 @@ impl<B: Kernels> KvCache<B> {
     /// Seen, kept, peak and bytes so far.
     pub fn stats(&self) -> CacheStats {
         self.ledger.stats(&*self.policy, self.elements_per_entry * self.dtype.size())
+    }
+
+    /// What tokens see, and what is kept.
+    pub fn policy(&self) -> &dyn CachePolicy {
+        &*self.policy
     }
 
     /// Which entries are held.

@@ -12,7 +12,7 @@ use super::hf::HfWeights;
 use super::keys::expected_tensors;
 use super::source::{TensorInfo, TensorSource};
 use super::{parse_json, read_json};
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, RopeChoice};
 use crate::tokenizer::Tokenizer;
 
 /// A checkpoint's settings, in the form of the files of a Hugging Face folder.
@@ -117,6 +117,24 @@ impl Checkpoint {
         let source = source(self.source);
         check_tensors(&config, source.as_ref())?;
         Ok(Self { config, settings, source, ..self })
+    }
+
+    /// The same checkpoint with other rotary settings, and the context that goes with them.
+    ///
+    /// # Errors
+    /// When the settings make no sense.
+    pub fn with_rope(self, choice: RopeChoice) -> Result<Self, CheckpointError> {
+        if choice == RopeChoice::default() {
+            return Ok(self);
+        }
+        let mut settings = self.settings.clone();
+        choice.write(&mut settings.config, self.config.rope.theta, self.config.max_positions);
+        self.replace(settings, |source| source)
+    }
+
+    /// Lets texts go on to `positions`, whatever the model was trained for.
+    pub fn set_context(&mut self, positions: usize) {
+        self.config.max_positions = positions;
     }
 
     /// Records `rule` in the settings, so that whoever runs the checkpoint uses it.

@@ -3,10 +3,12 @@
 mod fields;
 mod parse;
 mod rope;
+mod rope_choice;
 
 use anllm_core::AnchorRule;
 
 pub use rope::{RopeConfig, RopeScaling};
+pub use rope_choice::{RopeChoice, ScalingChoice, ScalingError};
 
 /// The families that the one decoder of this crate covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

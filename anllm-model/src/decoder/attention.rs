@@ -82,6 +82,16 @@ pub(crate) fn attend<B: Kernels>(
             Err(misfit) => unreachable!("{misfit}"),
         },
         AttentionMask::Bias(bias) => attend_biased(query, key, value, bias.clone()),
+        AttentionMask::Renumbered(rows) => {
+            let row = |x: &Tensor<B, 4>, number| x.clone().narrow(0, number, 1);
+            let heads = rows.iter().enumerate().map(|(number, renumbered)| {
+                match renumbered.attend(row(&query, number), row(&key, number), row(&value, number)) {
+                    Ok(heads) => heads,
+                    Err(misfit) => unreachable!("{misfit}"),
+                }
+            });
+            Tensor::cat(heads.collect(), 0)
+        }
     }
 }
 

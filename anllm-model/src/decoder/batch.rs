@@ -1,12 +1,13 @@
 //! Rows of tokens on the device, with everything the blocks share: ids, rotary tables and mask, each made once.
 
-use anllm_core::{CachePolicy, Place, visible};
+use anllm_core::{CachePolicy, Place, Positions, Renumbering, visible};
 use anllm_kernels::{Kernels, Reaches};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use super::mask::{AttentionMask, lowest};
 use super::model::{Decoder, on_device};
+use super::renumbered::Renumbered;
 use super::rotary::Rotary;
 
 /// One row: its token ids and where each of them stands.
@@ -60,6 +61,14 @@ impl<B: Kernels> Batch<B> {
             dtype,
             rotary: decoder.rotary(&positions, rows.len(), dtype, &device),
             mask: match sight {
+                Sight::Policy(policy) if policy.positions() == Positions::Renumbered => {
+                    let renumbered = |row: &Row<'_>| {
+                        let reach = policy.reach(row.places, row.places);
+                        let turned = Renumbering::of(&reach, row.places, 0, 0);
+                        Renumbered::new(&reach, &turned, &decoder.frequencies, dtype, &device)
+                    };
+                    AttentionMask::Renumbered(rows.iter().map(renumbered).collect())
+                }
                 Sight::Policy(policy) => AttentionMask::Reaches(Reaches::new(
                     rows.iter().map(|r| policy.reach(r.places, r.places)).collect(),
                 )),

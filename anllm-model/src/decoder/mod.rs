@@ -13,6 +13,7 @@ mod mlp;
 mod model;
 mod names;
 mod norm;
+mod renumbered;
 mod rotary;
 mod weight;
 
@@ -27,5 +28,6 @@ pub use mlp::Mlp;
 pub use model::Decoder;
 pub use names::ParameterPath;
 pub use norm::RmsNorm;
+pub use renumbered::Renumbered;
 pub use rotary::Rotary;
 pub use weight::Weight;

@@ -74,8 +74,7 @@ impl<B: Kernels> Decoder<B> {
     pub fn forward_cached(&self, ids: &[u32], places: &[Place], cache: &mut KvCache<B>) -> Tensor<B, 3> {
         let device = self.device();
         let plan = cache.advance(places);
-        let rotary = self.rotary(&plan.positions, 1, self.dtype(), &device);
-        let chunk = Chunk::new(plan, rotary, &device);
+        let chunk = Chunk::new(plan, self, &device);
         let mut x = self.embed(on_device(ids.iter().copied(), &device), 1, self.dtype());
         for (block, layer) in self.blocks.iter().zip(cache.layers_mut()) {
             x = block.forward_cached(x, &chunk, layer);

@@ -14,12 +14,12 @@ pub(super) struct Answer {
     reason: String,
 }
 
-/// Asks the mask's rule about one pair.
+/// Asks the policy about one pair.
 ///
 /// # Errors
 /// When the text has no such token.
 pub(super) fn answer(reading: &Reading, query: usize, key: usize) -> anyhow::Result<Answer> {
-    let verdict = anllm_core::explain(place(reading, query)?, place(reading, key)?);
+    let verdict = reading.policy.explain(place(reading, query)?, place(reading, key)?);
     Ok(Answer { query, key, visible: verdict.allowed(), reason: verdict.to_string() })
 }
 

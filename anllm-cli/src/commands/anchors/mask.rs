@@ -28,10 +28,13 @@ pub(super) fn drawing(reading: &Reading) -> anyhow::Result<String> {
             false => token.short_label(LABEL),
         };
         let padding = " ".repeat(LABEL.saturating_sub(columns(&label)));
-        let row: String = places.iter().map(|key| cell(anllm_core::explain(query, key))).collect();
+        let row: String = places.iter().map(|key| cell(reading.policy.explain(query, key))).collect();
         text.push_str(&format!("{:>3} {label}{padding} │{}\n", query.index, row.trim_end()));
     }
-    text.push_str("each row is a token that looks: █ sees its own segment, ◆ an earlier anchor, · nothing\n");
+    text.push_str(match reading.cache.policy.as_str() {
+        "anchor" => "each row is a token that looks: █ sees its own segment, ◆ an earlier anchor, · nothing\n",
+        _ => "each row is a token that looks: █ sees a token near it, ◆ one that stays, · nothing\n",
+    });
     Ok(text)
 }
 
@@ -54,10 +57,10 @@ pub(super) fn refuse_beyond(most: usize, reading: &Reading, option: &str) -> any
 
 fn cell(verdict: Verdict) -> char {
     match verdict {
-        Verdict::SameSegment => '█',
-        Verdict::EarlierAnchor => '◆',
-        Verdict::BehindAnchor | Verdict::AnchorLooksBack | Verdict::OtherDocument => '·',
         Verdict::Later => ' ',
+        near if near.near() => '█',
+        far if far.far() => '◆',
+        _ => '·',
     }
 }
 

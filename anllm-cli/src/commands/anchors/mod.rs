@@ -68,7 +68,7 @@ fn read(args: &AnchorsArgs) -> anyhow::Result<Reading> {
          a sample text"
     );
     let tokens = spelling::tokens(&tokenizer, &ids);
-    Ok(Reading::new(source, &matcher, ids, tokens, checkpoint.config().kv_elements()))
+    Ok(Reading::new(source, &matcher, ids, tokens, args.cache.policy(), checkpoint.config().kv_elements()))
 }
 
 /// What people see on standard output.

@@ -1,6 +1,6 @@
 //! A text, cut into tokens and segments, with what a cache would keep of it.
 
-use anllm_core::{AnchorMatcher, AnchorPolicy, AnchorRule, CacheStats, Place, Segments, simulate};
+use anllm_core::{AnchorMatcher, AnchorPolicy, AnchorRule, CacheStats, Place, Policy, Segments, simulate};
 
 use super::spelling::Token;
 
@@ -22,8 +22,12 @@ pub(super) struct Reading {
     pub(super) segments: Segments,
     /// Length of each segment.
     pub(super) lengths: Vec<usize>,
-    /// What the reduced cache holds after the text, in f32.
+    /// What tokens see, and what the cache keeps.
+    pub(super) policy: Policy,
+    /// What the cache holds after the text, in f32.
     pub(super) cache: CacheStats,
+    /// Bytes that the anchor policy's cache would hold.
+    pub(super) anchor_bytes: usize,
 }
 
 impl Reading {
@@ -33,12 +37,14 @@ impl Reading {
         matcher: &AnchorMatcher,
         ids: Vec<u32>,
         tokens: Vec<Token>,
+        policy: Policy,
         kv_elements: usize,
     ) -> Self {
         let segments = matcher.segments(&ids);
         let lengths = segments.lengths();
-        let cache = simulate(&AnchorPolicy, &segments, kv_elements * F32);
-        Self { source, rule: matcher.rule().clone(), ids, tokens, segments, lengths, cache }
+        let cache = simulate(&*policy, &segments, kv_elements * F32);
+        let anchor_bytes = simulate(&AnchorPolicy, &segments, kv_elements * F32).bytes;
+        Self { source, rule: matcher.rule().clone(), ids, tokens, segments, lengths, policy, cache, anchor_bytes }
     }
 
     /// Every token with its place, in order.
@@ -65,6 +71,11 @@ impl Reading {
         })
     }
 
+    /// Number of (query, key) pairs that the policy lets attention look at.
+    pub(super) fn visible_pairs(&self) -> u64 {
+        anllm_core::visible_pairs(&*self.policy, &self.segments)
+    }
+
     /// Number of (query, key) pairs under causal attention.
     pub(super) fn causal_pairs(&self) -> u64 {
         let tokens = self.ids.len() as u64;
@@ -81,7 +92,8 @@ pub(super) mod tests {
     pub(in crate::commands::anchors) fn reading(words: &[&str], anchors: &[usize]) -> Reading {
         let ids: Vec<u32> = (0u32..).take(words.len()).collect();
         let tokens = spelling::join(words.iter().map(|w| spelling::Raw::Bytes(w.as_bytes().to_vec())).collect());
-        let mut reading = Reading::new("a test".to_owned(), &AnchorMatcher::none(), ids, tokens, 16);
+        let policy = AnchorPolicy.into();
+        let mut reading = Reading::new("a test".to_owned(), &AnchorMatcher::none(), ids, tokens, policy, 16);
         reading.segments = Segments::from_anchors(words.len(), anchors);
         reading.lengths = reading.segments.lengths();
         reading.cache = simulate(&AnchorPolicy, &reading.segments, 64);

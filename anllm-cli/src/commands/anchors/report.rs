@@ -18,11 +18,17 @@ pub(super) struct Report<'a> {
     max_segment: usize,
     /// Bytes of a full cache after the text, f32.
     kv_bytes_full: usize,
-    /// Bytes of the reduced cache after the text, f32.
+    /// Which cache the next three are of.
+    policy: &'a str,
+    /// Bytes of that cache after the text, f32.
+    kv_bytes: usize,
+    /// Entries it then holds.
+    kv_entries: usize,
+    /// Bytes of the anchor policy's cache after the text, f32.
     kv_bytes_anchor: usize,
-    /// The most entries that the reduced cache holds at a time.
+    /// The most entries that it holds at a time.
     peak_entries: usize,
-    /// (query, key) pairs that the anchor mask allows.
+    /// (query, key) pairs that the policy allows.
     visible_pairs: u64,
     /// (query, key) pairs that causal attention allows.
     causal_pairs: u64,
@@ -49,9 +55,12 @@ pub(super) fn report<'a>(reading: &'a Reading, args: &AnchorsArgs) -> anyhow::Re
         mean_segment: reading.mean(),
         max_segment: reading.longest(),
         kv_bytes_full: reading.cache.full_bytes,
-        kv_bytes_anchor: reading.cache.bytes,
+        policy: &reading.cache.policy,
+        kv_bytes: reading.cache.bytes,
+        kv_entries: reading.cache.kept,
+        kv_bytes_anchor: reading.anchor_bytes,
         peak_entries: reading.cache.peak,
-        visible_pairs: reading.segments.visible_pairs(),
+        visible_pairs: reading.visible_pairs(),
         causal_pairs: reading.causal_pairs(),
         anchor_positions: reading.segments.anchors(),
         segment_lengths: &reading.lengths,
@@ -63,7 +72,8 @@ pub(super) fn report<'a>(reading: &'a Reading, args: &AnchorsArgs) -> anyhow::Re
 
 fn rows(reading: &Reading) -> anyhow::Result<Vec<String>> {
     mask::refuse_beyond(mask::MOST_TOKENS_DENSE, reading, "--mask")?;
-    let mask = DenseMask::of(&reading.segments);
+    let places = reading.segments.places();
+    let mask = DenseMask::under(&*reading.policy, places, places);
     let row = |i| (0..mask.keys()).map(|j| if mask.get(i, j) { '1' } else { '0' }).collect();
     Ok((0..mask.queries()).map(row).collect())
 }

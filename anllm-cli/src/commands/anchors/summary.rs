@@ -50,9 +50,11 @@ pub(super) fn rows(reading: &Reading) -> Vec<(&'static str, String)> {
     let anchors = reading.segments.anchors().len();
     let percent = |part: f64, whole: f64| 100.0 * part / whole.max(1.0);
     let cache = &reading.cache;
-    let (visible, causal) = (reading.segments.visible_pairs(), reading.causal_pairs());
+    let (visible, causal) = (reading.visible_pairs(), reading.causal_pairs());
+    let reduced = if cache.policy == "anchor" { "anchor cache" } else { "reduced cache" };
     vec![
         ("rule", reading.rule.to_string()),
+        ("cache policy", cache.policy.clone()),
         ("tokens", tokens.to_string()),
         ("anchors", format!("{anchors} ({:.1} per 100 tokens)", percent(anchors as f64, tokens as f64))),
         (
@@ -61,10 +63,7 @@ pub(super) fn rows(reading: &Reading) -> Vec<(&'static str, String)> {
         ),
         ("pairs attended", format!("{visible} of {causal} ({:.1} %)", percent(visible as f64, causal as f64))),
         ("full cache", format!("{} entries, {} (f32)", cache.seen, bytes(cache.full_bytes))),
-        (
-            "anchor cache",
-            format!("{} entries, {} (f32), at most {} at a time", cache.kept, bytes(cache.bytes), cache.peak),
-        ),
+        (reduced, format!("{} entries, {} (f32), at most {} at a time", cache.kept, bytes(cache.bytes), cache.peak)),
         ("saved", format!("{:.1} %", 100.0 * cache.reduction())),
     ]
 }

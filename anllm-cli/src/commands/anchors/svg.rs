@@ -5,6 +5,8 @@
 //! 2. each anchor's column, below its segment;
 //! 3. each anchor's row, left of its segment, hidden again: anchors do not look back;
 //! 4. each segment's own triangle.
+//!
+//! Policies of another structure are painted column by column, one shape for each run of queries that see a key.
 
 use super::markup::escape;
 use super::mask::{MOST_TOKENS_DENSE, refuse_beyond};
@@ -79,7 +81,38 @@ impl Shape {
 }
 
 /// The layers, bottom first.
-fn layers(reading: &Reading) -> [(Cell, Vec<Shape>); 4] {
+fn layers(reading: &Reading) -> Vec<(Cell, Vec<Shape>)> {
+    match reading.cache.policy.as_str() {
+        "anchor" => anchor_layers(reading).into(),
+        _ => column_layers(reading),
+    }
+}
+
+/// The same for any policy: for each key the runs of queries that see it, near or from afar, over the hidden triangle.
+fn column_layers(reading: &Reading) -> Vec<(Cell, Vec<Shape>)> {
+    let places = reading.segments.places();
+    let (mut far, mut near) = (Vec::new(), Vec::new());
+    for key in places {
+        let cells: Vec<Option<bool>> = places[key.index..]
+            .iter()
+            .map(|query| reading.policy.explain(query, key))
+            .map(|verdict| verdict.allowed().then(|| verdict.near()))
+            .collect();
+        let mut y = key.index;
+        for run in cells.chunk_by(|a, b| a == b) {
+            let shape = Shape::Rectangle { x: key.index, y, width: 1, height: run.len() };
+            match run[0] {
+                Some(true) => near.push(shape),
+                Some(false) => far.push(shape),
+                None => {}
+            }
+            y += run.len();
+        }
+    }
+    vec![(Cell::Hidden, vec![Shape::Triangle { at: 0, len: places.len() }]), (Cell::Anchor, far), (Cell::Own, near)]
+}
+
+fn anchor_layers(reading: &Reading) -> [(Cell, Vec<Shape>); 4] {
     let tokens = reading.ids.len();
     let places = reading.segments.places();
     let starts: Vec<usize> = reading.spans().map(|(start, _)| start).collect();
@@ -157,8 +190,10 @@ fn cell(tokens: usize, labelled: bool) -> f64 {
 fn head(reading: &Reading) -> String {
     let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     let rule: String = reading.rule.to_string().escape_debug().take(40).collect();
+    let anchor = reading.cache.policy == "anchor";
+    let name = if anchor { "Anchor mask".to_owned() } else { format!("Mask of {}", reading.cache.policy) };
     let title = format!(
-        "Anchor mask: {}, {}, rule {rule}",
+        "{name}: {}, {}, rule {rule}",
         count(reading.ids.len(), "token"),
         count(reading.segments.anchors().len(), "anchor"),
     );
@@ -168,7 +203,8 @@ fn head(reading: &Reading) -> String {
          <text x=\"{MARGIN}\" y=\"26\" font-size=\"15\" font-weight=\"bold\">{title}</text>\n\
          <text x=\"{MARGIN}\" y=\"46\">Each row is a token that looks, each column a token it may see.</text>\n"
     );
-    let entries = [(Cell::Own, "own segment"), (Cell::Anchor, "earlier anchor"), (Cell::Hidden, "hidden")];
+    let names = if anchor { ["own segment", "earlier anchor"] } else { ["near", "kept"] };
+    let entries = [(Cell::Own, names[0]), (Cell::Anchor, names[1]), (Cell::Hidden, "hidden")];
     for (number, (kind, name)) in entries.into_iter().enumerate() {
         let x = MARGIN + 130.0 * number as f64;
         head.push_str(&format!(
@@ -270,6 +306,27 @@ mod tests {
                         _ => Some(Cell::Hidden),
                     };
                     assert_eq!(*cell, expected, "anchors {anchors:?}: {} sees {}", query.index, key.index);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_policies_are_painted_as_they_explain_themselves() {
+        for name in ["full", "window:3", "sink:1+2", "sepllm:1+2", "anchor:recent=1,keep=0..2", "random:2"] {
+            let mut reading = reading(&["a"; 12], &[2, 6, 7]);
+            reading.policy = name.parse::<anllm_core::PolicyKind>().unwrap().policy();
+            reading.cache.policy = name.to_owned();
+            let grid = paint(&reading);
+            for (query, row) in reading.segments.places().iter().zip(&grid) {
+                for (key, cell) in reading.segments.places().iter().zip(row) {
+                    let expected = match reading.policy.explain(query, key) {
+                        Verdict::Later => None,
+                        near if near.near() => Some(Cell::Own),
+                        far if far.far() => Some(Cell::Anchor),
+                        _ => Some(Cell::Hidden),
+                    };
+                    assert_eq!(*cell, expected, "{name}: {} sees {}", query.index, key.index);
                 }
             }
         }

@@ -77,6 +77,7 @@ impl Task for Bench<'_> {
             config.train.mask = match kind {
                 PolicyKind::Full => MaskMode::Full,
                 PolicyKind::Anchor => MaskMode::Anchor,
+                other => anyhow::bail!("--train: there is no training under `{other}`\n  hint: --cache full or anchor"),
             };
             measure::<B>(&config, &device, kind, args)
         };

@@ -1,0 +1,106 @@
+//! The anchor policy with more than the paper's cache: recent segments as they are, a span that is never dropped, or
+//! positions that are counted anew.
+
+use std::fmt;
+
+use super::{CachePolicy, Positions};
+use crate::reach::{Reach, Walk};
+use crate::segments::Place;
+use crate::visibility::{Verdict, apart};
+
+/// Positions of a document, from the first to the one behind the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeptSpan {
+    /// The first position kept.
+    pub start: usize,
+    /// The first behind it that is not.
+    pub end: usize,
+}
+
+impl KeptSpan {
+    fn holds(self, place: &Place) -> bool {
+        (self.start..self.end).contains(&place.position)
+    }
+}
+
+/// The anchor mask and more. With every option at its default it is [`AnchorPolicy`](super::AnchorPolicy).
+///
+/// Anchors see their own segment and nothing else, as they were trained to: only what other tokens see grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ExtendedAnchorPolicy {
+    /// How many closed segments before the open one other tokens see as they are, anchors and all.
+    pub recent: usize,
+    /// Tokens that are never dropped, and that later tokens see as they see anchors: a sentence to translate, an
+    /// instruction.
+    pub kept: Option<KeptSpan>,
+    /// Original, as the training mask has them, or renumbered, for texts beyond the context.
+    pub positions: Positions,
+}
+
+impl ExtendedAnchorPolicy {
+    fn recent(&self, query_segment: usize, key: &Place) -> bool {
+        query_segment.saturating_sub(key.segment) <= self.recent
+    }
+
+    fn stays(&self, key: &Place) -> bool {
+        key.anchor || self.kept.is_some_and(|span| span.holds(key))
+    }
+}
+
+/// As the command line writes it.
+impl fmt::Display for ExtendedAnchorPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let recent = (self.recent > 0).then(|| format!("recent={}", self.recent));
+        let kept = self.kept.map(|span| format!("keep={}..{}", span.start, span.end));
+        let renumber = (self.positions == Positions::Renumbered).then(|| "renumber".to_owned());
+        f.write_str("anchor")?;
+        for (number, option) in [recent, kept, renumber].into_iter().flatten().enumerate() {
+            write!(f, "{}{option}", if number == 0 { ':' } else { ',' })?;
+        }
+        Ok(())
+    }
+}
+
+impl CachePolicy for ExtendedAnchorPolicy {
+    fn name(&self) -> String {
+        self.to_string()
+    }
+
+    fn visible(&self, query: &Place, key: &Place) -> bool {
+        self.explain(query, key).allowed()
+    }
+
+    fn explain(&self, query: &Place, key: &Place) -> Verdict {
+        match apart(query, key) {
+            Some(blocked) => blocked,
+            None if key.segment == query.segment => Verdict::SameSegment,
+            None if query.anchor => Verdict::AnchorLooksBack,
+            None if self.recent(query.segment, key) => Verdict::RecentSegment,
+            None if key.anchor => Verdict::EarlierAnchor,
+            None if self.stays(key) => Verdict::KeptSpan,
+            None => Verdict::BehindAnchor,
+        }
+    }
+
+    fn reach(&self, queries: &[Place], keys: &[Place]) -> Reach {
+        let walk = Walk {
+            near: &|query, key| self.recent(query.segment, key),
+            listed: &|key| self.stays(key),
+            alone: &|query| query.anchor,
+        };
+        Reach::by_walking(queries.len(), keys, &walk)
+    }
+
+    fn keeps(&self, entry: &Place, newest: &Place) -> bool {
+        let next_segment = newest.segment + usize::from(newest.anchor);
+        entry.document == newest.document && (self.stays(entry) || self.recent(next_segment, entry))
+    }
+
+    fn may_drop(&self, newest: &Place) -> bool {
+        newest.anchor || newest.position == 0
+    }
+
+    fn positions(&self) -> Positions {
+        self.positions
+    }
+}
