@@ -33,6 +33,17 @@ fn every_length_under_both_policies() {
 }
 
 #[test]
+fn several_sequences_at_once() {
+    let command = "bench --anchors every:6 --context 8 --new-tokens 3 --reps 1 --batch 1,5";
+    let rows = rows(&mut on_model(command, &fixture(ANY)));
+    assert_eq!(names(&rows), [(8, "full"), (8, "full"), (8, "anchor"), (8, "anchor")]);
+    let bytes = |number: usize| rows[number]["kv_bytes"].as_u64().unwrap();
+    assert_eq!((&rows[0]["batch"], &rows[1]["batch"]), (&1.into(), &5.into()));
+    assert_eq!(bytes(1), 5 * bytes(0), "full caches of equal length");
+    assert!(bytes(3) < bytes(1) && rows[1]["decode_tps"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
 fn training_steps_of_all_weights_and_of_adapters() {
     let all = rows(&mut on_model("bench --train --context 24 --reps 2", &fixture(ANY)));
     assert_eq!(names(&all), [(24, "full"), (24, "anchor")]);

@@ -1,7 +1,8 @@
 //! Running anchor-based language models: `prompt → prefill → cache → logits → sampler → decode step → text`.
 //!
 //! An [`Engine`] is a loaded model and never changes; a [`Session`] is one sequence with its cache. Everything that a
-//! request needs lives in its session, so that one engine serves any number of them.
+//! request needs lives in its session, so that one engine serves any number of them: one after another
+//! ([`Engine::generate`]), or side by side ([`Scheduler`]).
 //!
 //! ```
 //! use anllm_core::{AnchorMatcher, AnchorPolicy};
@@ -25,6 +26,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod batch;
 mod engine;
 mod error;
 mod generate;
@@ -32,9 +34,10 @@ mod sampler;
 mod stop;
 mod verify;
 
-pub use engine::{Engine, EngineOptions, Session};
+pub use batch::{BatchError, Event, Limits, RequestId, Scheduler, Status};
+pub use engine::{Engine, EngineOptions, Feed, Scores, Session, Wanted};
 pub use error::InferError;
-pub use generate::{Generation, Request, StopReason, Timing};
-pub use sampler::{Sampler, Sampling, SamplingError};
+pub use generate::{Generation, Piece, Request, StopReason, Timing};
+pub use sampler::{Logprob, Sampler, Sampling, SamplingError, TokenLogprobs};
 pub use stop::{StopMatcher, Stopped};
 pub use verify::{ChunkDifference, Comparison, Side, Verification};

@@ -3,7 +3,7 @@
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 
-use crate::attention::{Attended, AttentionGradients, Reaches, reference as attention};
+use crate::attention::{Attended, AttentionGradients, AttentionInputs, Reaches, reference as attention};
 use crate::packed::{self, PackedMatrix};
 use crate::rotary::Turn;
 use crate::{append, gate, linear, norm, rotary};
@@ -27,6 +27,12 @@ pub trait Kernels: Backend {
         reaches: &Reaches<Self>,
     ) -> Attended<Self> {
         attention::forward(query, key, value, reaches)
+    }
+
+    /// [`reach_attention`](Self::reach_attention) of several sequences that have nothing to do with each other.
+    fn reach_attention_each(sequences: Vec<AttentionInputs<Self>>) -> Vec<Attended<Self>> {
+        let attend = |s: AttentionInputs<Self>| Self::reach_attention(s.query, s.key, s.value, &s.reaches);
+        sequences.into_iter().map(attend).collect()
     }
 
     /// The gradients of [`reach_attention`](Self::reach_attention)'s inputs, from its inputs, its result and the gradient `slope`

@@ -6,7 +6,8 @@
 //!                         ├─► Tokenizer          text ⇄ ids, and the vocabulary that anchor rules name
 //!                         └─► Decoder<B>         weights on any Burn backend
 //!                               ├─ forward         whole rows under a mask
-//!                               └─ forward_cached  the next tokens of a sequence, with its KvCache
+//!                               ├─ forward_cached  the next tokens of a sequence, with its KvCache
+//!                               └─ forward_ragged  the same for several sequences in one pass
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -28,6 +28,11 @@ pub(crate) struct BenchArgs {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) reps: usize,
 
+    /// Measure decoding of so many sequences at once instead, such as 1,4,16,32: what they make together.
+    #[arg(long, env = "ANLLM_BATCH", value_name = "N,…", value_delimiter = ',', conflicts_with = "train",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
+    pub(crate) batch: Vec<usize>,
+
     /// The text to read; - is standard input. It is repeated where it is too short. Without it a short one of its own.
     #[arg(long, env = "ANLLM_TEXT", value_name = "FILE")]
     pub(crate) text: Option<PathBuf>,

@@ -4,13 +4,14 @@
 use std::path::PathBuf;
 
 use anllm_core::SplitterKind;
+use clap::builder::RangedU64ValueParser;
 use clap::{ArgGroup, Args};
 
 use super::model::RunArgs;
 
 /// Options of `anllm generate`.
 #[derive(Debug, Clone, Args)]
-#[command(group = ArgGroup::new("source").args(["prompt", "prompt_file", "stdin"]))]
+#[command(group = ArgGroup::new("source").args(["prompt", "prompt_file", "prompts", "stdin"]))]
 pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -22,6 +23,18 @@ pub(crate) struct GenerateArgs {
     /// Read the prompt from a file; - is standard input.
     #[arg(long, env = "ANLLM_PROMPT_FILE", value_name = "FILE")]
     pub(crate) prompt_file: Option<PathBuf>,
+
+    /// Continue every prompt of a file, several at once: one a line, or JSON Lines with "prompt" and, where a prompt has
+    /// settings of its own, "max_new_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty",
+    /// "presence_penalty", "frequency_penalty", "seed", "stop". Results come in the file's order; with --json one object
+    /// a line. - is standard input.
+    #[arg(long, env = "ANLLM_PROMPTS", value_name = "FILE")]
+    pub(crate) prompts: Option<PathBuf>,
+
+    /// With --prompts: how many are continued at once.
+    #[arg(long, env = "ANLLM_BATCH", value_name = "N", default_value_t = 16,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) batch: usize,
 
     /// Read the prompt from standard input.
     #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true)]
@@ -66,6 +79,26 @@ pub(crate) struct GenerateArgs {
     /// Make the tokens of the last 64 less likely by this factor; 1 does nothing. [default: 1; bundled models 1.1]
     #[arg(long, env = "ANLLM_REPEAT_PENALTY", value_name = "X", allow_negative_numbers = true)]
     pub(crate) repeat_penalty: Option<f32>,
+
+    /// Take this much of a token's score once it was made; 0 does nothing.
+    #[arg(
+        long,
+        env = "ANLLM_PRESENCE_PENALTY",
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    pub(crate) presence_penalty: f32,
+
+    /// Take this much of a token's score each time it was made; 0 does nothing.
+    #[arg(
+        long,
+        env = "ANLLM_FREQUENCY_PENALTY",
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    pub(crate) frequency_penalty: f32,
 
     /// Seed of the draws; without it a random one, which is printed.
     #[arg(long, env = "ANLLM_SEED", value_name = "N")]

@@ -1,5 +1,6 @@
 //! `anllm bench`: how fast this machine runs or trains a checkpoint.
 
+mod batch;
 mod inference;
 mod spread;
 mod training;

@@ -1,5 +1,8 @@
 //! `anllm generate`: a prompt and its continuation.
 
+mod many;
+mod prompts;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +27,11 @@ use crate::output::{Interrupted, Output, bytes};
 pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()> {
     let start = Instant::now();
     setup::threads(&args.run)?;
+    // Settings are judged before anything is loaded.
+    let sampling = sampling(&args)?;
+    if let Some(file) = args.prompts.clone() {
+        return many::run(*args, &file, &sampling, start, *output);
+    }
     let text = prompt(&args)?;
     anyhow::ensure!(!text.is_empty(), "the prompt is empty\n  hint: give --prompt TEXT, --prompt-file FILE or -");
     let checkpoint = args.run.model.open()?;
@@ -31,6 +39,15 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let prompt = tokenizer.encode(&adder.add(&text), Framing::Framed)?;
+    let device = args.run.device;
+    run_on(
+        device,
+        Generate { args: *args, output: *output, start, checkpoint, tokenizer, rules, text, prompt, sampling },
+    )
+}
+
+/// How tokens are chosen, as the options say.
+fn sampling(args: &GenerateArgs) -> anyhow::Result<Sampling> {
     let usual = bundled::sampling(&args.run.model.model);
     let sampling = Sampling {
         temperature: args.temperature.unwrap_or(usual.temperature),
@@ -38,17 +55,14 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
         top_p: args.top_p.unwrap_or(usual.top_p),
         min_p: args.min_p,
         repeat_penalty: args.repeat_penalty.unwrap_or(usual.repeat_penalty),
+        presence_penalty: args.presence_penalty,
+        frequency_penalty: args.frequency_penalty,
         seed: args.seed.unwrap_or_else(rand::random),
         ..usual
     };
-    // Settings are judged before the weights are loaded.
     anllm_infer::Sampler::new(sampling.clone())
         .map_err(|e| anyhow::anyhow!("--{e}\n  hint: `anllm generate --help` says what each setting does"))?;
-    let device = args.run.device;
-    run_on(
-        device,
-        Generate { args: *args, output: *output, start, checkpoint, tokenizer, rules, text, prompt, sampling },
-    )
+    Ok(sampling)
 }
 
 fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {
@@ -58,7 +72,7 @@ fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {
         (None, None) if args.stdin.is_some() => setup::read_text(Path::new("-")),
         (None, None) if bundled::names(&args.run.model.model) => Ok(bundled::PROMPT.to_owned()),
         (None, None) => {
-            let reason = "there is no prompt: give one of <--prompt <TEXT>|--prompt-file <FILE>|->";
+            let reason = "there is no prompt: give one of <--prompt <TEXT>|--prompt-file <FILE>|--prompts <FILE>|->";
             Cli::command().error(ErrorKind::MissingRequiredArgument, reason).exit()
         }
     }
@@ -95,12 +109,11 @@ impl Task for Generate {
         let seed = self.sampling.seed;
         let drawn = self.sampling.temperature > 0.0;
         let request = Request {
-            prompt: self.prompt,
             max_new_tokens: args.max_new_tokens,
             sampling: self.sampling,
             stop: args.stop,
             ignore_eos: args.ignore_eos,
-            policy: rules.policy,
+            ..Request::new(self.prompt, rules.policy)
         };
         let mut shown = Ok(());
         let generation = engine.generate(&self.tokenizer, request, |piece| {

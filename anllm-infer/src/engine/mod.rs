@@ -1,6 +1,8 @@
 //! The engine: a loaded model, and how a sequence moves through it.
 
 mod context;
+mod feed;
+mod room;
 mod session;
 
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use anllm_model::checkpoint::MatrixForm;
 use anllm_model::{Checkpoint, Decoder, KvCache, ModelConfig};
 use burn::tensor::{DType, Tensor};
 
+pub use feed::{Feed, Scores, Wanted};
 pub use session::Session;
 
 use crate::error::InferError;
@@ -88,13 +91,14 @@ impl<B: Kernels> Engine<B> {
     /// When there are no ids, one is unknown, or the context ends.
     pub fn prefill(&self, session: &mut Session<B>, ids: &[u32]) -> Result<Vec<f32>, InferError> {
         self.check(session, ids)?;
-        let mut last = None;
+        let mut scores = Err(InferError::EmptyPrompt);
+        let mut left = ids.len();
         for chunk in ids.chunks(self.prefill_chunk) {
-            let hidden = session.forward(&self.decoder, chunk);
-            last = Some(hidden.narrow(1, chunk.len() - 1, 1));
+            left -= chunk.len();
+            let wanted = if left == 0 { Wanted::Last } else { Wanted::Nothing };
+            scores = Ok(self.feed(&mut [Feed { session: &mut *session, ids: chunk, wanted }])?);
         }
-        // Only the last position needs the head, the widest matrix of the model.
-        last.map_or(Err(InferError::EmptyPrompt), |hidden| read(self.decoder.logits(hidden)))
+        scores.map(Scores::into_values)
     }
 
     /// Processes `ids` and hands the scores of every position to `each`, chunk by chunk: first token of the chunk,
@@ -131,6 +135,11 @@ impl<B: Kernels> Engine<B> {
         self.check_length(policy, ids.len())?;
         let segments = self.matcher.segments(ids);
         read(self.decoder.logits(self.decoder.forward(ids, segments.places(), policy)))
+    }
+
+    /// Tokens processed at once during prefill.
+    pub fn prefill_chunk(&self) -> usize {
+        self.prefill_chunk
     }
 
     /// Checks that every id has an embedding.

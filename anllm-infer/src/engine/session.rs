@@ -36,8 +36,13 @@ impl<B: Kernels> Session<B> {
     }
 
     /// What the sequence holds.
-    pub(super) fn cache(&self) -> &KvCache<B> {
+    pub(crate) fn cache(&self) -> &KvCache<B> {
         &self.cache
+    }
+
+    /// Where the next tokens will stand.
+    pub(super) fn tracker(&self) -> SegmentTracker {
+        self.tracker
     }
 
     /// Where `ids` would stand if they came next.
@@ -46,10 +51,25 @@ impl<B: Kernels> Session<B> {
         ids.iter().map(move |&id| tracker.push(self.matcher.is_anchor(id, tracker.position())))
     }
 
-    /// Places `ids` and runs them through the decoder: hidden states `[1, T, C]`.
+    /// Bytes that the cache's buffers would occupy to hold `entries`.
+    pub fn bytes_for(&self, entries: usize) -> usize {
+        self.cache.bytes_for(entries)
+    }
+
+    /// Runs `ids` through the decoder: hidden states `[1, T, C]`.
     pub(super) fn forward(&mut self, decoder: &Decoder<B>, ids: &[u32]) -> Tensor<B, 3> {
-        let mut place = |&id: &u32| self.tracker.push(self.matcher.is_anchor(id, self.tracker.position()));
-        let places: Vec<Place> = ids.iter().map(&mut place).collect();
+        let places = self.place(ids);
         decoder.forward_cached(ids, &places, &mut self.cache)
+    }
+
+    /// Where the next tokens stand; from then on they count as placed.
+    pub(super) fn place(&mut self, ids: &[u32]) -> Vec<Place> {
+        let mut place = |&id: &u32| self.tracker.push(self.matcher.is_anchor(id, self.tracker.position()));
+        ids.iter().map(&mut place).collect()
+    }
+
+    /// What the sequence holds.
+    pub(super) fn cache_mut(&mut self) -> &mut KvCache<B> {
+        &mut self.cache
     }
 }

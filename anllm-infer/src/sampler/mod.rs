@@ -1,11 +1,19 @@
-//! Choosing the next token from its scores: repeat penalty, temperature, top-k, top-p, min-p, in that order, as
-//! `transformers` applies them; then one draw. Temperature 0 takes the best token.
+//! Choosing the next token from its scores: repeat penalty, presence and frequency penalties, bias, temperature, top-k,
+//! top-p, min-p, in that order; then one draw. Temperature 0 takes the best token. `transformers` applies those that it
+//! has in the same order.
 
+mod bias;
 mod filter;
+mod logprobs;
 mod penalty;
+mod presence;
+
+pub use logprobs::{Logprob, TokenLogprobs};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+
+use presence::Made;
 
 /// How the next token is chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,13 +30,30 @@ pub struct Sampling {
     pub repeat_penalty: f32,
     /// How many tokens the repeat penalty looks back over.
     pub repeat_window: usize,
+    /// A token that was made before loses this much of its score; 0 does nothing.
+    pub presence_penalty: f32,
+    /// A token loses this much of its score each time it was made; 0 does nothing.
+    pub frequency_penalty: f32,
+    /// What is added to the scores of these tokens.
+    pub bias: Vec<(u32, f32)>,
     /// Seed of the draws.
     pub seed: u64,
 }
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, repeat_window: 64, seed: 0 }
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repeat_penalty: 1.0,
+            repeat_window: 64,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            bias: Vec::new(),
+            seed: 0,
+        }
     }
 }
 
@@ -41,11 +66,12 @@ pub struct SamplingError {
     found: f32,
 }
 
-/// Settings with the state of the random generator.
+/// Settings with the state of the random generator, and what was drawn so far.
 #[derive(Debug)]
 pub struct Sampler {
     settings: Sampling,
     random: StdRng,
+    made: Made,
 }
 
 impl Sampler {
@@ -63,13 +89,26 @@ impl Sampler {
         check(top_p > 0.0 && top_p <= 1.0, "top-p", "above 0 and at most 1", top_p)?;
         check((0.0..=1.0).contains(&min_p), "min-p", "from 0 to 1", min_p)?;
         check(repeat_penalty > 0.0 && repeat_penalty.is_finite(), "repeat-penalty", "above 0", repeat_penalty)?;
-        Ok(Self { settings, random: StdRng::seed_from_u64(seed) })
+        let finite = |name, found: f32| check(found.is_finite(), name, "a finite number", found);
+        finite("presence-penalty", settings.presence_penalty)?;
+        finite("frequency-penalty", settings.frequency_penalty)?;
+        settings.bias.iter().try_for_each(|(_, bias)| finite("logit-bias", *bias))?;
+        Ok(Self { settings, random: StdRng::seed_from_u64(seed), made: Made::default() })
     }
 
     /// The next token, given the scores `[V]` and the tokens so far; `None` when no score is a number.
     pub fn sample(&mut self, logits: &mut [f32], history: &[u32]) -> Option<u32> {
         let recent = &history[history.len().saturating_sub(self.settings.repeat_window)..];
         penalty::repeat(logits, recent, self.settings.repeat_penalty);
+        self.made.penalize(logits, self.settings.presence_penalty, self.settings.frequency_penalty);
+        bias::bias(logits, &self.settings.bias);
+        let drawn = self.draw(logits);
+        self.made.count(drawn?);
+        drawn
+    }
+
+    /// One token of scores as they are.
+    fn draw(&mut self, logits: &[f32]) -> Option<u32> {
         if self.settings.temperature == 0.0 {
             return best(logits);
         }
@@ -139,12 +178,36 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_loses_score_and_the_prompt_does_not_count() {
+        let draws = |settings: Sampling, count: usize| {
+            let mut sampler = Sampler::new(settings).unwrap();
+            (0..count).filter_map(|_| sampler.sample(&mut [2.0, 1.5, 0.0], &[0, 0, 0])).collect::<Vec<_>>()
+        };
+        assert_eq!(draws(Sampling { presence_penalty: 1.0, ..Default::default() }, 3), [0, 1, 0], "once for all times");
+        let found = draws(Sampling { frequency_penalty: 1.0, ..Default::default() }, 5);
+        assert_eq!(found, [0, 1, 0, 1, 0], "more each time");
+    }
+
+    #[test]
+    fn a_bias_forbids_and_forces() {
+        let draw = |bias: &[(u32, f32)]| {
+            let settings = Sampling { bias: bias.to_vec(), repeat_penalty: 5.0, ..Default::default() };
+            sample(settings, &[1.0, 3.0, 2.0])
+        };
+        assert_eq!(draw(&[(1, -100.0)]), 2);
+        assert_eq!(draw(&[(0, 100.0)]), 0);
+        assert_eq!(draw(&[(7, 100.0)]), 1, "nothing there to change");
+    }
+
+    #[test]
     fn settings_out_of_range_are_named() {
         let error = |s: Sampling| Sampler::new(s).unwrap_err().to_string();
         assert!(error(Sampling { top_p: 0.0, ..Default::default() }).contains("top-p"));
         assert!(error(Sampling { min_p: 1.5, ..Default::default() }).contains("min-p"));
         assert!(error(Sampling { temperature: -1.0, ..Default::default() }).contains("temperature"));
         assert!(error(Sampling { repeat_penalty: 0.0, ..Default::default() }).contains("repeat-penalty"));
+        let bias = vec![(3, f32::INFINITY)];
+        assert!(error(Sampling { bias, ..Default::default() }).contains("logit-bias"));
     }
 
     proptest! {

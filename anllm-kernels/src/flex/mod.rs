@@ -16,8 +16,9 @@ mod vectors;
 use burn::tensor::DType;
 use burn::tensor::ops::FloatTensor;
 use burn_flex::Flex;
+use rayon::prelude::*;
 
-use crate::attention::{Attended, AttentionGradients, Reaches, reference};
+use crate::attention::{Attended, AttentionGradients, AttentionInputs, Reaches, reference};
 use crate::kernels::Kernels;
 use crate::packed::PackedMatrix;
 use crate::rotary::Turn;
@@ -35,6 +36,15 @@ impl Kernels for Flex {
         let dtype = query.dtype();
         let attended = attention::forward(as_f32(query), as_f32(key), as_f32(value), reaches);
         Attended { output: as_type::<4>(attended.output, dtype), log_sum: attended.log_sum }
+    }
+
+    /// Sequences side by side: a decode step of one is too little to share between cores.
+    fn reach_attention_each(sequences: Vec<AttentionInputs<Self>>) -> Vec<Attended<Self>> {
+        let attend = |s: AttentionInputs<Self>| Self::reach_attention(s.query, s.key, s.value, &s.reaches);
+        match sequences.len() {
+            1 => sequences.into_iter().map(attend).collect(),
+            _ => sequences.into_par_iter().map(attend).collect(),
+        }
     }
 
     fn reach_attention_backward(

@@ -18,6 +18,11 @@ impl<B: Kernels> Buffer<B> {
     /// The smallest buffer, in entries.
     const SMALLEST: usize = 64;
 
+    /// What a buffer grows to before it holds `entries`.
+    pub(super) fn capacity_for(entries: usize) -> usize {
+        if entries == 0 { 0 } else { entries.next_power_of_two().max(Self::SMALLEST) }
+    }
+
     pub(super) fn capacity(&self) -> usize {
         self.0.as_ref().map_or(0, |t| t.dims()[1])
     }
@@ -30,7 +35,7 @@ impl<B: Kernels> Buffer<B> {
         let buffer = match self.0.take() {
             Some(buffer) if buffer.dims()[1] >= end => buffer,
             old => {
-                let capacity = end.next_power_of_two().max(Self::SMALLEST);
+                let capacity = Self::capacity_for(end);
                 let options = (&entries.device(), entries.dtype());
                 let grown = Tensor::zeros([1, capacity, heads, width], options);
                 match old {

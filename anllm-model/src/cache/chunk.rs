@@ -5,13 +5,12 @@ use anllm_kernels::{Kernels, Reaches};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::decoder::{AttentionMask, Decoder, Renumbered, Rotary};
+use crate::decoder::{Decoder, Renumbered, Rotary};
 
-/// What all layers share while they process the same tokens: the plan, on the device.
+/// What all layers share while they process the same tokens of one sequence: the plan, on the device.
 #[derive(Debug, Clone)]
 pub struct Chunk<B: Backend> {
-    pub(crate) rotary: Rotary<B>,
-    pub(super) mask: AttentionMask<B>,
+    pub(super) sight: Sight<B>,
     pub(super) keep: Keep<B>,
     /// Keys that are turned to their ranks before anybody looks.
     pub(super) settle: Option<Settle<B>>,
@@ -19,6 +18,15 @@ pub struct Chunk<B: Backend> {
     pub(super) cached: usize,
     /// `T`.
     pub(super) tokens: usize,
+}
+
+/// What the chunk's queries look at.
+#[derive(Debug, Clone)]
+pub(super) enum Sight<B: Backend> {
+    /// What each of them reaches.
+    Reaches(Reaches<B>),
+    /// The same at positions counted anew.
+    Renumbered(Renumbered<B>),
 }
 
 /// What a layer does with the keys after attention.
@@ -40,7 +48,6 @@ pub(super) struct Settle<B: Backend> {
 
 impl<B: Kernels> Chunk<B> {
     pub(crate) fn new(plan: ChunkPlan, decoder: &Decoder<B>, device: &B::Device) -> Self {
-        let rotary = decoder.rotary(&plan.positions, 1, decoder.dtype(), device);
         let (cached, tokens) = (plan.cached, plan.new_tokens());
         let keep = if plan.survivors.len() == cached + tokens {
             Keep::All
@@ -57,12 +64,10 @@ impl<B: Kernels> Chunk<B> {
             count: turned.settling.len(),
             rotary: Rotary::onward(frequencies, &turned.settling, dtype, device),
         });
-        let mask = match &plan.renumbering {
-            None => AttentionMask::Reaches(Reaches::new(vec![plan.reach])),
-            Some(turned) => {
-                AttentionMask::Renumbered(vec![Renumbered::new(&plan.reach, turned, frequencies, dtype, device)])
-            }
+        let sight = match &plan.renumbering {
+            None => Sight::Reaches(Reaches::new(vec![plan.reach])),
+            Some(turned) => Sight::Renumbered(Renumbered::new(&plan.reach, turned, frequencies, dtype, device)),
         };
-        Self { rotary, mask, keep, settle, cached, tokens }
+        Self { sight, keep, settle, cached, tokens }
     }
 }

@@ -8,14 +8,17 @@
 mod buffer;
 mod chunk;
 mod layer;
+mod ragged;
 
 use anllm_core::{CachePolicy, CacheStats, ChunkPlan, Ledger, Place, Policy};
 use anllm_kernels::Kernels;
 use burn::tensor::DType;
 use burn::tensor::backend::Backend;
 
+use buffer::Buffer;
 pub use chunk::Chunk;
 pub use layer::LayerCache;
+pub(crate) use ragged::{Part, attend};
 
 use crate::config::ModelConfig;
 
@@ -44,7 +47,7 @@ impl<B: Kernels> KvCache<B> {
 
     /// Seen, kept, peak and bytes so far.
     pub fn stats(&self) -> CacheStats {
-        self.ledger.stats(&*self.policy, self.elements_per_entry * self.dtype.size())
+        self.ledger.stats(&*self.policy, self.bytes_per_entry())
     }
 
     /// What tokens see, and what is kept.
@@ -59,15 +62,24 @@ impl<B: Kernels> KvCache<B> {
 
     /// Bytes that the buffers occupy, empty slots included.
     pub fn allocated_bytes(&self) -> usize {
-        self.layers.iter().map(|layer| layer.capacity()).sum::<usize>() * self.elements_per_entry * self.dtype.size()
+        self.layers.iter().map(|layer| layer.capacity()).sum::<usize>() * self.bytes_per_entry()
             / self.layers.len().max(1)
+    }
+
+    /// Bytes that buffers which grew to hold `entries` occupy.
+    pub fn bytes_for(&self, entries: usize) -> usize {
+        Buffer::<B>::capacity_for(entries) * self.bytes_per_entry()
+    }
+
+    fn bytes_per_entry(&self) -> usize {
+        self.elements_per_entry * self.dtype.size()
     }
 
     pub(crate) fn advance(&mut self, places: &[Place]) -> ChunkPlan {
         self.ledger.advance(&*self.policy, places)
     }
 
-    pub(crate) fn layers_mut(&mut self) -> impl Iterator<Item = &mut LayerCache<B>> {
-        self.layers.iter_mut()
+    pub(crate) fn layer_mut(&mut self, number: usize) -> &mut LayerCache<B> {
+        &mut self.layers[number]
     }
 }

@@ -69,7 +69,7 @@ impl<B: Kernels> Attention<B> {
 ///
 /// `query` is `[B, T, H, D]`, `key` and `value` are `[B, S, K, D]` with `H` a multiple of `K`. Every query must see a
 /// key. The result is `[B, T, H, D]`.
-pub(crate) fn attend<B: Kernels>(
+pub(super) fn attend<B: Kernels>(
     query: Tensor<B, 4>,
     key: Tensor<B, 4>,
     value: Tensor<B, 4>,

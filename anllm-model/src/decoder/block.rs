@@ -10,7 +10,7 @@ use super::mask::AttentionMask;
 use super::mlp::Mlp;
 use super::norm::RmsNorm;
 use super::rotary::Rotary;
-use crate::cache::{Chunk, LayerCache};
+use crate::cache::{self, Part};
 
 /// A decoder block.
 #[derive(Module, Debug)]
@@ -32,11 +32,16 @@ impl<B: Kernels> Block<B> {
         self.finish(x, attend(p.query, p.key, p.value, mask))
     }
 
-    /// The next tokens of one sequence: `x` is `[1, T, C]`. Reads the layer's cache, and leaves in it what survives.
-    pub fn forward_cached(&self, x: Tensor<B, 3>, chunk: &Chunk<B>, cache: &mut LayerCache<B>) -> Tensor<B, 3> {
-        let p = self.attention.project(self.attention_norm.forward(x.clone()), &chunk.rotary);
-        let heads = cache.attend(p.query, p.key, p.value, chunk);
-        self.finish(x, heads)
+    /// The next tokens of several sequences, one after another: `x` is `[1, ΣT, C]`. Reads each one's cache, and leaves
+    /// in it what survives.
+    pub(crate) fn forward_cached(
+        &self,
+        x: Tensor<B, 3>,
+        rotary: &Rotary<B>,
+        parts: &mut [Part<'_, B>],
+    ) -> Tensor<B, 3> {
+        let p = self.attention.project(self.attention_norm.forward(x.clone()), rotary);
+        self.finish(x, cache::attend(p, parts))
     }
 
     fn finish(&self, x: Tensor<B, 3>, heads: Tensor<B, 4>) -> Tensor<B, 3> {

@@ -12,7 +12,6 @@ use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::rotary::Rotary;
 use super::weight::Weight;
-use crate::cache::{Chunk, KvCache};
 
 /// A Llama-family decoder.
 #[derive(Module, Debug)]
@@ -69,19 +68,6 @@ impl<B: Kernels> Decoder<B> {
         self.embed(batch.ids.clone(), batch.rows, batch.dtype)
     }
 
-    /// The next tokens of the sequence that `cache` holds, at `places`. Returns hidden states `[1, T, C]`; the cache
-    /// is left with what survives.
-    pub fn forward_cached(&self, ids: &[u32], places: &[Place], cache: &mut KvCache<B>) -> Tensor<B, 3> {
-        let device = self.device();
-        let plan = cache.advance(places);
-        let chunk = Chunk::new(plan, self, &device);
-        let mut x = self.embed(on_device(ids.iter().copied(), &device), 1, self.dtype());
-        for (block, layer) in self.blocks.iter().zip(cache.layers_mut()) {
-            x = block.forward_cached(x, &chunk, layer);
-        }
-        self.norm.forward(x)
-    }
-
     /// The matrix that turns hidden states into scores, `[V, C]`: the head's, or the embedding where that serves.
     pub fn output_weight(&self) -> &Weight<B> {
         self.head.as_ref().map_or(&self.embedding, |head| &head.weight)
@@ -133,7 +119,7 @@ impl<B: Kernels> Decoder<B> {
     }
 
     /// Ids of `rows` rows, `[B·T]`, to `[B, T, C]`.
-    fn embed(&self, ids: Tensor<B, 1, Int>, rows: usize, dtype: DType) -> Tensor<B, 3> {
+    pub(super) fn embed(&self, ids: Tensor<B, 1, Int>, rows: usize, dtype: DType) -> Tensor<B, 3> {
         let x = self.embedding.rows(ids, FloatDType::from(dtype));
         let [count, width] = x.dims();
         x.reshape([rows, count / rows.max(1), width])

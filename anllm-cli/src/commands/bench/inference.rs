@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::super::memory::Memory;
 use super::super::setup;
+use super::batch;
 use super::each;
 use super::spread::Spread;
 use crate::args::BenchArgs;
@@ -22,6 +23,8 @@ pub(super) fn run(args: &BenchArgs, text: &str, output: Output) -> anyhow::Resul
     let checkpoint = args.run.model.open()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Anchor)?;
     let longest = args.context.iter().max().copied().unwrap_or(0) + args.new_tokens;
+    // One token more is decoded before the clock starts where several sequences are measured.
+    let longest = longest + usize::from(!args.batch.is_empty());
     let limit = checkpoint.config().max_positions;
     let bound = super::policies(args).into_iter().any(|kind| kind.policy().span() == Span::Text);
     anyhow::ensure!(
@@ -29,7 +32,7 @@ pub(super) fn run(args: &BenchArgs, text: &str, output: Output) -> anyhow::Resul
         "--context: {longest} tokens, the new ones included, are more than the model's context of {limit}\n  hint: \
          measure at shorter lengths"
     );
-    let ids = tokens(&checkpoint, text, longest)?;
+    let ids = tokens(&checkpoint, text, batch::tokens(args, longest))?;
     let bench = Bench { args, checkpoint: &checkpoint, matcher: rules.matcher, ids, output };
     run_on(args.run.device, bench)
 }
@@ -76,6 +79,9 @@ impl Task for Bench<'_> {
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, checkpoint, matcher, ids, output } = self;
         let engine = setup::engine::<B>(&args.run, checkpoint, matcher, &device)?;
+        if !args.batch.is_empty() {
+            return batch::run(&engine, &ids, args, output);
+        }
         let header = ["context", "policy", "prefill tok/s", "decode tok/s", "cache", "peak memory"];
         let measure = |context, kind| measure(&engine, &ids, context, kind, args);
         each(args, output, &header, measure, |row: Row| {

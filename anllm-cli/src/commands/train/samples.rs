@@ -76,12 +76,9 @@ impl Samples {
         let engine = Engine::new(decoder.clone(), self.model.clone(), self.matcher.clone(), PREFILL_CHUNK);
         let one = |(prompt, ids): &(String, Vec<u32>)| {
             let request = Request {
-                prompt: ids.clone(),
                 max_new_tokens: self.most,
                 sampling: self.sampling.clone(),
-                stop: Vec::new(),
-                ignore_eos: false,
-                policy: self.policy.clone(),
+                ..Request::new(ids.clone(), self.policy.clone())
             };
             let text = engine.generate(&self.tokenizer, request, |_| ControlFlow::Continue(()))?.text;
             Ok(Sample { prompt: prompt.clone(), text })

@@ -1,0 +1,51 @@
+//! How much is done at once.
+
+use crate::error::InferError;
+
+/// Limits of a scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most sequences at a time.
+    pub rows: usize,
+    /// Tokens of one step, as far as prompts go: sequences that are writing always get their token, and one that is
+    /// reading at least one. Less makes steps shorter while prompts are read, more reads prompts faster.
+    pub step_tokens: usize,
+    /// Bytes of all caches. A request is admitted when the most it can come to hold has room, by what its policy drops.
+    pub cache_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { rows: 16, step_tokens: 512, cache_bytes: usize::MAX }
+    }
+}
+
+/// Why a scheduler refuses a request.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// It could never be admitted: its cache is too large.
+    #[error(
+        "the request can come to hold {needed} bytes of cache, and all requests together have {budget}\n  \
+         hint: ask for fewer tokens, choose a policy that drops more, or give the scheduler a larger budget"
+    )]
+    Cache {
+        /// What it may need.
+        needed: usize,
+        /// The budget.
+        budget: usize,
+    },
+    /// It could never be admitted: it asks for more continuations than there are rows.
+    #[error(
+        "{choices} continuations of one prompt were asked for, and {rows} sequences fit beside each other\n  \
+         hint: ask for 1 to {rows}"
+    )]
+    Rows {
+        /// What was asked for.
+        choices: usize,
+        /// What there is.
+        rows: usize,
+    },
+    /// The request itself is wrong.
+    #[error(transparent)]
+    Request(#[from] InferError),
+}
