@@ -40,6 +40,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Logits(args) => commands::logits::run(args, output),
         Command::Bench(args) => commands::bench::run(&args, output),
         Command::Anchors(args) => commands::anchors::run(args, output),
+        Command::Cache(args) => commands::cache::run(args, output),
         Command::Inspect(args) => commands::inspect::run(args, output),
         Command::Convert(args) => commands::convert::run(args, output),
         Command::Devices => commands::devices::run(output),

@@ -59,3 +59,20 @@ fn lengths_beyond_the_context_are_refused() {
     let message = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
     assert!(message.contains("--context") && message.contains("hint: "), "{message}");
 }
+
+#[test]
+fn a_question_behind_a_prefix_that_is_read_again_or_cached() {
+    let mut command = on_model("bench --prefix --anchors ep --reps 2", &fixture(ANY));
+    command.arg("--text").arg(fixture("few-shot.txt"));
+    let rows = rows(&mut command);
+    let named: Vec<_> =
+        rows.iter().map(|row| (row["prefix"].as_str().unwrap(), row["policy"].as_str().unwrap())).collect();
+    assert_eq!(named, [("none", "full"), ("none", "anchor"), ("cache", "full"), ("cache", "anchor")]);
+    let number = |row: usize, key: &str| rows[row][key].as_u64().unwrap();
+    assert!(number(3, "file_bytes") < number(2, "file_bytes"));
+    assert_eq!(number(2, "entries"), number(2, "prefix_tokens"));
+    assert_eq!(number(0, "kv_bytes"), number(2, "kv_bytes"), "the same cache, however it came to be");
+    assert_eq!(number(1, "kv_bytes"), number(3, "kv_bytes"));
+    assert!(rows.iter().all(|row| row["time_s"].as_f64().unwrap() > 0.0));
+    on_model("bench --prefix", &fixture(ANY)).assert().code(2);
+}

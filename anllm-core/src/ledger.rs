@@ -46,6 +46,15 @@ impl ChunkPlan {
 }
 
 impl Ledger {
+    /// A ledger as another one left off: with these entries, the first `settled` of them at their rank, after `seen`
+    /// tokens and at most `peak` entries. `None` where no ledger can have been there: entries out of order, or more than
+    /// tokens.
+    pub fn restore(entries: Vec<Place>, settled: usize, seen: usize, peak: usize) -> Option<Self> {
+        let ordered = entries.is_sorted_by(|a, b| a.index < b.index);
+        let possible = ordered && settled <= entries.len() && entries.len() <= peak && peak <= seen;
+        possible.then_some(Self { entries, settled, seen, peak })
+    }
+
     /// The entries held, in order.
     pub fn entries(&self) -> &[Place] {
         &self.entries

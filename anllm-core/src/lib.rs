@@ -38,17 +38,19 @@ mod visibility;
 
 pub use accounting::{CacheStats, simulate, visible_pairs};
 pub use anchor::{
-    AnchorInserter, AnchorMatcher, AnchorRule, LastSentence, MarkerError, ResolveError, RuleChoice, RuleError,
-    Vocabulary,
+    AnchorInserter, AnchorMatcher, AnchorRule, LastSentence, MarkerError, PieceInserter, ResolveError, RuleChoice,
+    RuleError, Vocabulary,
 };
 pub use ledger::{ChunkPlan, Ledger};
 pub use mask::DenseMask;
 pub use policy::{
-    AnchorPolicy, CachePolicy, ExtendedAnchorPolicy, FullPolicy, KeptSpan, Policy, PolicyError, PolicyKind, Positions,
-    RandomPolicy, SepLlmPolicy, SinkPolicy, Span, WindowPolicy,
+    AnchorPolicy, ApartPolicy, CachePolicy, ExtendedAnchorPolicy, FullPolicy, KeptSpan, Part, Policy, PolicyError,
+    PolicyKind, Positions, RandomPolicy, SepLlmPolicy, Shift, SinkPolicy, Span, WindowPolicy,
 };
 pub use reach::{Look, Reach};
 pub use renumber::{Renumber, Renumbering};
 pub use segments::{Place, SegmentTracker, Segments};
-pub use sentences::{Punkt, PunktError, SentenceSplitter, Sentencex, SplitterError, SplitterKind, Unicode};
+pub use sentences::{
+    Demonstrations, Punkt, PunktError, SentenceSplitter, Sentencex, SplitterError, SplitterKind, Unicode,
+};
 pub use visibility::{Verdict, explain, visible};

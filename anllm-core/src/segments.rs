@@ -1,7 +1,9 @@
 //! The segments of a token sequence: made once, then read by masks, kernels, caches and statistics.
 
+use serde::{Deserialize, Serialize};
+
 /// Where one token stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// Index in the row, counting from 0 over all documents.
     pub index: usize,
@@ -16,7 +18,7 @@ pub struct Place {
 }
 
 /// Gives each next token its place. This is the state that decoding carries from token to token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SegmentTracker {
     index: usize,
     position: usize,
@@ -25,6 +27,12 @@ pub struct SegmentTracker {
 }
 
 impl SegmentTracker {
+    /// For the token that follows the one at `last`, in the same document.
+    pub fn after(last: &Place) -> Self {
+        let Place { index, position, segment, document, anchor } = *last;
+        Self { index: index + 1, position: position + 1, segment: segment + usize::from(anchor), document }
+    }
+
     /// The position the next token will have in its document.
     pub fn position(&self) -> usize {
         self.position

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use anllm_core::{
-    AnchorPolicy, DenseMask, FullPolicy, Ledger, Place, Policy, PolicyKind, Positions, Reach, Segments, simulate,
+    AnchorPolicy, ApartPolicy, CachePolicy, DenseMask, FullPolicy, Ledger, Part, Place, Policy, PolicyKind, Positions,
+    Reach, SegmentTracker, Segments, Shift, simulate,
 };
 use proptest::prelude::*;
 
@@ -233,4 +234,63 @@ fn the_full_policy_keeps_everything() {
     let stats = simulate(&FullPolicy, &Segments::from_anchors(10, &[3, 6]), 4);
     assert_eq!((stats.seen, stats.kept, stats.peak, stats.bytes), (10, 10, 10, 40));
     assert_eq!(stats.reduction(), 0.0);
+}
+
+/// Parts that were placed alone and put side by side, with tokens behind them, and the policy that they stand under.
+fn side_by_side() -> impl Strategy<Value = (Vec<Place>, ApartPolicy)> {
+    let flags = prop::collection::vec(prop::bool::weighted(0.3), 1..9);
+    let parts = prop::collection::vec((flags.clone(), 0usize..2), 1..4);
+    (parts, flags, any::<bool>()).prop_map(|(parts, following, full)| {
+        let (mut row, mut cut): (Vec<Place>, Vec<Part>) = (Vec::new(), Vec::new());
+        for (flags, lead) in parts {
+            let shift = row.last().map_or(Shift::default(), |last| Shift::behind(last, lead));
+            let start = row.len();
+            row.extend(Segments::from_flags(&flags).places().iter().map(|place| shift.apply(place)));
+            cut.push(Part { tokens: start..row.len(), lead });
+        }
+        let mut tracker = row.last().map_or(SegmentTracker::default(), SegmentTracker::after);
+        row.extend(following.iter().map(|&anchor| tracker.push(anchor)));
+        let within: Policy = if full { FullPolicy.into() } else { AnchorPolicy.into() };
+        (row, ApartPolicy::new(within, cut))
+    })
+}
+
+proptest! {
+    /// The layout that joined caches stand for is a policy like any other: its cache shows what its mask does.
+    #[test]
+    fn a_cache_of_parts_shows_what_the_mask_does(
+        (row, policy) in side_by_side(),
+        sizes in prop::collection::vec(1usize..9, 1..5),
+    ) {
+        let mut ledger = Ledger::default();
+        for chunk in chunks(&row, &sizes) {
+            let keys: Vec<Place> = ledger.entries().iter().chain(&chunk).copied().collect();
+            let plan = ledger.advance(&policy, &chunk);
+            for (t, query) in chunk.iter().enumerate() {
+                let through_cache: Vec<usize> =
+                    (0..keys.len()).filter(|&s| plan.reach.sees(t, s)).map(|s| keys[s].index).collect();
+                let in_row: Vec<usize> =
+                    row.iter().filter(|key| policy.visible(query, key)).map(|key| key.index).collect();
+                prop_assert_eq!(through_cache, in_row);
+            }
+        }
+        let mut held: Vec<Place> = Vec::new();
+        for newest in &row {
+            held.push(*newest);
+            let before = held.len();
+            held.retain(|entry| policy.keeps(entry, newest));
+            prop_assert!(held.len() == before || policy.may_drop(newest));
+        }
+    }
+
+    /// A ledger that is stored and restored goes on as if nothing had happened.
+    #[test]
+    fn a_restored_ledger_goes_on(row in rows(), at in any::<prop::sample::Index>()) {
+        let (before, after) = row.places().split_at(at.index(row.len()));
+        let mut live = Ledger::default();
+        live.advance(&AnchorPolicy, before);
+        let mut restored = Ledger::restore(live.entries().to_vec(), live.settled(), live.seen(), live.peak()).unwrap();
+        prop_assert_eq!(restored.advance(&AnchorPolicy, after), live.advance(&AnchorPolicy, after));
+        prop_assert_eq!(restored, live);
+    }
 }

@@ -3,7 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use anllm_core::{AnchorInserter, AnchorRule, LastSentence, Punkt, SentenceSplitter, Sentencex, Unicode};
+use anllm_core::{
+    AnchorInserter, AnchorRule, Demonstrations, LastSentence, PieceInserter, Punkt, SentenceSplitter, Sentencex,
+    Unicode,
+};
 use proptest::prelude::*;
 
 const PARAMETERS: &str = r###"{
@@ -13,9 +16,9 @@ const PARAMETERS: &str = r###"{
     "ortho_context": {"he": 50, "smith": 4, "mai": 4, "a": 110, "é": 48}
 }"###;
 
-fn splitters() -> [Arc<dyn SentenceSplitter>; 3] {
+fn splitters() -> [Arc<dyn SentenceSplitter>; 4] {
     let punkt = Punkt::from_json(PARAMETERS).expect("the parameters above are valid");
-    [Arc::new(Sentencex::default()), Arc::new(Unicode), Arc::new(punkt)]
+    [Arc::new(Sentencex::default()), Arc::new(Unicode), Arc::new(punkt), Arc::new(Demonstrations::default())]
 }
 
 /// Any text at all, and text in which marks, quotes, abbreviations, lists and odd whitespace meet often.
@@ -103,6 +106,48 @@ proptest! {
                 let behind = |&place: &usize| place >= sentence.end && plain[sentence.end..place].trim().is_empty();
                 prop_assert!(now.iter().any(behind), "{result:?}");
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// A long document is marked the same, whether it comes at once or in pieces.
+    #[test]
+    fn pieces_are_marked_as_the_whole_is(
+        sentences in prop::collection::vec(0usize..8, 40..90),
+        sizes in prop::collection::vec(1usize..700, 1..6),
+        last in prop::sample::select(vec![LastSentence::Marked, LastSentence::Open, LastSentence::Finished]),
+    ) {
+        const SENTENCES: [&str; 8] = [
+            "The harbour lay still under a low grey sky. ",
+            "\"What do you see?\" he called. ",
+            "Dr. Hale paid 3.50, or so she said!\n",
+            "It rained.<AC> ",
+            "A line, <AC>marked in the middle, goes on. <AC><AC>",
+            "Q: where?\nA: there\n\n",
+            "Énfin une phrase plus longue, qui ne finit pas si vite… ",
+            "No end here, ",
+        ];
+        let text: String = sentences.iter().map(|number| SENTENCES[*number]).collect();
+        for splitter in splitters() {
+            let inserter = AnchorInserter::new(splitter).with_last(last);
+            let mut pieces = PieceInserter::new(&inserter);
+            let (mut marked, mut rest) = (String::new(), text.as_str());
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let mut at = *size.min(&rest.len());
+                while !rest.is_char_boundary(at) {
+                    at += 1;
+                }
+                marked.push_str(&pieces.push(&rest[..at]));
+                rest = &rest[at..];
+            }
+            marked.push_str(&pieces.finish());
+            prop_assert_eq!(&marked, &inserter.insert(&text));
         }
     }
 }

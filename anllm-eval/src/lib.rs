@@ -6,6 +6,6 @@ mod perplexity;
 mod stream;
 mod windows;
 
-pub use perplexity::{EvalError, Perplexity, PerplexityOptions, perplexity};
+pub use perplexity::{EvalError, Perplexity, PerplexityOptions, perplexity, perplexity_behind};
 pub use stream::{Bucket, StreamOptions, StreamPerplexity, stream_perplexity};
 pub use windows::{Window, WindowError, windows};

@@ -1,7 +1,7 @@
 //! Perplexity of a text under a cache policy.
 
 use anllm_core::Policy;
-use anllm_infer::{Engine, InferError};
+use anllm_infer::{Engine, InferError, Session};
 use anllm_kernels::Kernels;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
@@ -69,6 +69,22 @@ pub fn perplexity<B: Kernels>(
     documents: &[Vec<u32>],
     options: &PerplexityOptions,
     bytes_of: impl Fn(u32) -> usize,
+    progress: impl FnMut(usize, usize),
+) -> Result<Perplexity, EvalError> {
+    let start = engine.session(options.policy.clone());
+    perplexity_behind(engine, &start, documents, options, bytes_of, progress)
+}
+
+/// The same with every window behind what `start` has read, under its policy. What it kept counts in the reduction.
+///
+/// # Errors
+/// As [`perplexity`]; the context must hold what was read and a window.
+pub fn perplexity_behind<B: Kernels>(
+    engine: &Engine<B>,
+    start: &Session<B>,
+    documents: &[Vec<u32>],
+    options: &PerplexityOptions,
+    bytes_of: impl Fn(u32) -> usize,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Perplexity, EvalError> {
     let mut cut = Vec::new();
@@ -77,7 +93,7 @@ pub fn perplexity<B: Kernels>(
     }
     let mut total = Totals::default();
     for (done, (ids, window)) in cut.iter().enumerate() {
-        let mut session = engine.session(options.policy.clone());
+        let mut session = start.clone();
         let fed = &ids[window.fed.clone()];
         engine.score::<EvalError>(&mut session, fed, options.chunk, |start, logits| {
             // Position t predicts token t + 1: the scores of the window's last token predict nothing inside it.

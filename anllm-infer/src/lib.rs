@@ -30,6 +30,7 @@ mod batch;
 mod engine;
 mod error;
 mod generate;
+pub mod prefix;
 mod sampler;
 mod stop;
 mod verify;

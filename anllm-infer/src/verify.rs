@@ -1,7 +1,7 @@
 //! The proof that a reduced cache changes nothing: the masked full forward of a text against the same text through
 //! the cache, in chunks of several sizes. It runs on any checkpoint, so that users can hold it against their own.
 
-use anllm_core::{Place, Policy, Segments};
+use anllm_core::{CachePolicy, Place, Policy, Segments};
 use anllm_kernels::Kernels;
 use anllm_model::KvCache;
 use burn::tensor::{DType, Tensor};
@@ -91,48 +91,73 @@ impl<B: Kernels> Engine<B> {
         self.check_ids(ids)?;
         self.check_length(&**comparison.cached.policy, ids.len())?;
         let Comparison { reference, cached } = comparison;
-        let reference = self.decoder().forward(ids, reference.places, &**reference.policy);
+        let expected = Reference::new(self, ids, reference.places, &**reference.policy);
         let mut chunks = Vec::with_capacity(chunk_sizes.len());
         for &chunk in chunk_sizes {
-            chunks.push(self.difference(ids, &reference, cached, chunk.max(1))?);
+            let mut cache = KvCache::new(self.config(), cached.policy.clone(), self.decoder().dtype());
+            let mut places = cached.places;
+            chunks.push(expected.compare(ids, chunk, |ids| {
+                let (now, later) = places.split_at(ids.len().min(places.len()));
+                places = later;
+                self.decoder().forward_cached(ids, now, &mut cache)
+            })?);
         }
+        let anchors = comparison.reference.places.iter().filter(|p| p.anchor).count();
+        Ok(Verification::of(chunks, self.decoder().dtype(), ids.len(), anchors))
+    }
+}
+
+impl Verification {
+    /// The outcome for each chunk size, judged.
+    pub(crate) fn of(chunks: Vec<ChunkDifference>, dtype: DType, tokens: usize, anchors: usize) -> Self {
         let worst = |f: fn(&ChunkDifference) -> f64| chunks.iter().map(f).fold(0.0, f64::max);
-        let tolerance = tolerance(self.decoder().dtype());
+        let tolerance = tolerance(dtype);
         let (max_abs_diff, max_rel_diff) = (worst(|c| c.max_abs_diff), worst(|c| c.max_rel_diff));
         let median_rel_diff = worst(|c| c.median_rel_diff);
-        let anchors = comparison.reference.places.iter().filter(|p| p.anchor).count();
-        Ok(Verification {
-            ok: max_rel_diff <= tolerance && median_rel_diff <= tolerance / 10.0,
-            max_abs_diff,
-            max_rel_diff,
-            tolerance,
-            tokens: ids.len(),
-            anchors,
-            chunks,
-        })
+        let ok = max_rel_diff <= tolerance && median_rel_diff <= tolerance / 10.0;
+        Self { ok, max_abs_diff, max_rel_diff, tolerance, tokens, anchors, chunks }
+    }
+}
+
+/// The masked full forward of a text: what every other way of computing its scores is held against.
+pub(crate) struct Reference<'a, B: Kernels> {
+    engine: &'a Engine<B>,
+    /// `[1, T, C]`.
+    hidden: Tensor<B, 3>,
+}
+
+impl<'a, B: Kernels> Reference<'a, B> {
+    /// Of `ids` at `places`, under the mask of `policy`.
+    pub(crate) fn new(engine: &'a Engine<B>, ids: &[u32], places: &[Place], policy: &dyn CachePolicy) -> Self {
+        Self { engine, hidden: engine.decoder().forward(ids, places, policy) }
     }
 
-    /// One chunk size against the hidden states `[1, T, C]` of the reference.
-    fn difference(
+    /// Of the tokens from `start` on alone.
+    pub(crate) fn from(self, start: usize) -> Self {
+        let tokens = self.hidden.dims()[1];
+        Self { hidden: self.hidden.narrow(1, start, tokens - start), ..self }
+    }
+
+    /// The hidden states that `forward` gives for the chunks of `ids`, one after the other, against these.
+    pub(crate) fn compare(
         &self,
         ids: &[u32],
-        reference: &Tensor<B, 3>,
-        cached: &Side<'_>,
         chunk: usize,
+        mut forward: impl FnMut(&[u32]) -> Tensor<B, 3>,
     ) -> Result<ChunkDifference, InferError> {
         /// Positions whose reference scores exist at a time: those of a whole text may not fit in memory.
         const BLOCK: usize = 128;
-        let (decoder, vocab) = (self.decoder(), self.decoder().vocab_size());
+        let (decoder, vocab) = (self.engine.decoder(), self.engine.decoder().vocab_size());
+        let chunk = chunk.max(1);
         let mut difference = Difference::default();
-        let mut cache = KvCache::new(self.config(), cached.policy.clone(), decoder.dtype());
         let mut expected: Vec<f32> = Vec::new();
         let (mut start, mut used) = (0, 0);
-        for (ids_now, places) in ids.chunks(chunk).zip(cached.places.chunks(chunk)) {
-            let found = read(decoder.logits(decoder.forward_cached(ids_now, places, &mut cache)))?;
+        for ids_now in ids.chunks(chunk) {
+            let found = read(decoder.logits(forward(ids_now)))?;
             if expected.len() - used < found.len() {
                 let rows = (expected.len() - used) / vocab;
                 let next = BLOCK.max(chunk).min(ids.len() - start - rows);
-                let hidden = reference.clone().narrow(1, start + rows, next);
+                let hidden = self.hidden.clone().narrow(1, start + rows, next);
                 expected.drain(..used);
                 expected.extend(read(decoder.logits(hidden))?);
                 used = 0;

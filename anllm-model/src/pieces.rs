@@ -14,6 +14,8 @@ pub struct PieceEncoder<'a> {
     open: String,
     /// What the tokenizer puts behind a text, once the first piece has shown it.
     closing: Option<Vec<u32>>,
+    /// How many tokens the tokenizer put before the text.
+    lead: usize,
 }
 
 impl<'a> PieceEncoder<'a> {
@@ -27,7 +29,17 @@ impl<'a> PieceEncoder<'a> {
 
     /// For a text that begins here, with the tokens that frame one.
     pub fn new(tokenizer: &'a Tokenizer) -> Self {
-        Self { tokenizer, open: String::new(), closing: None }
+        Self { tokenizer, open: String::new(), closing: None, lead: 0 }
+    }
+
+    /// For a text that goes on here, behind another.
+    pub fn behind(tokenizer: &'a Tokenizer) -> Self {
+        Self { closing: Some(Vec::new()), ..Self::new(tokenizer) }
+    }
+
+    /// How many tokens the tokenizer put before the text, begin-of-sequence, once there are any tokens.
+    pub fn lead(&self) -> usize {
+        self.lead
     }
 
     /// Takes the next piece, however long, and returns the tokens that are sure.
@@ -50,14 +62,14 @@ impl<'a> PieceEncoder<'a> {
         Ok(ids)
     }
 
-    /// The tokens of the rest.
+    /// The tokens of the rest: the text ends here.
     ///
     /// # Errors
     /// As [`push`](Self::push).
-    pub fn finish(mut self) -> Result<Vec<u32>, TokenizerError> {
+    pub fn finish(&mut self) -> Result<Vec<u32>, TokenizerError> {
         let rest = std::mem::take(&mut self.open);
         let mut ids = if rest.is_empty() && self.closing.is_some() { Vec::new() } else { self.encode(&rest)? };
-        ids.extend(self.closing.into_iter().flatten());
+        ids.extend(self.closing.take().into_iter().flatten());
         Ok(ids)
     }
 
@@ -71,6 +83,7 @@ impl<'a> PieceEncoder<'a> {
             let before = frame.iter().zip(&framed).take_while(|(a, b)| a == b).count().min(behind);
             let (opening, closing) = framed.split_at(before + own);
             self.closing = Some(closing.to_vec());
+            self.lead = before;
             return Ok(opening.to_vec());
         }
         let before = self.tokenizer.encode(Self::BEFORE, Framing::Bare)?;
@@ -125,6 +138,19 @@ mod tests {
                 ids.extend(encoder.finish().unwrap());
                 assert!(ids == whole, "{model} in pieces of {size}: {} tokens, {} expected", ids.len(), whole.len());
             }
+            // What follows a text has the tokens that it has in the whole, and no frame.
+            let (first, second) = text.split_at(text.find(" was").unwrap());
+            let mut encoder = PieceEncoder::new(&tokenizer);
+            let mut ids = encoder.push(first).unwrap();
+            ids.extend(encoder.finish().unwrap());
+            let lead = encoder.lead();
+            let bare = tokenizer.encode(first, Framing::Bare).unwrap();
+            assert_eq!(ids[lead..lead + bare.len()], bare, "{model}");
+            ids.truncate(lead + bare.len());
+            let mut encoder = PieceEncoder::behind(&tokenizer);
+            ids.extend(encoder.push(second).unwrap());
+            ids.extend(encoder.finish().unwrap());
+            assert!(whole.starts_with(&ids), "{model}: in two texts");
             assert_eq!(PieceEncoder::new(&tokenizer).finish().unwrap(), tokenizer.encode("", Framing::Framed).unwrap());
         }
     }

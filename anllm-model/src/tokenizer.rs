@@ -14,6 +14,7 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     spelling: Spelling,
     size: usize,
+    hash: String,
 }
 
 /// Whether the tokens that frame a text (begin-of-sequence, …) are added.
@@ -53,7 +54,9 @@ impl Tokenizer {
             let what = format!("not a tokenizer that the `tokenizers` library reads: {e}");
             CheckpointError::malformed(path, what, "use the tokenizer.json that came with the model")
         };
-        let mut inner = tokenizers::Tokenizer::from_bytes(json.to_string()).map_err(bad)?;
+        let text = json.to_string();
+        let hash = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
+        let mut inner = tokenizers::Tokenizer::from_bytes(text).map_err(bad)?;
         // Texts are never cut or padded silently, whatever the file asks for.
         inner.with_truncation(None).map_err(bad)?;
         inner.with_padding(None);
@@ -63,7 +66,12 @@ impl Tokenizer {
             true => Spelling::ByteLevel,
             false => Spelling::SentencePiece,
         };
-        Ok(Self { path: path.to_owned(), inner, spelling, size })
+        Ok(Self { path: path.to_owned(), inner, spelling, size, hash })
+    }
+
+    /// What tells this tokenizer from another: a hash of its `tokenizer.json`.
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// The ids of `text`.

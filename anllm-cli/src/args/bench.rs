@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anllm_core::SplitterKind;
 use clap::Args;
 use clap::builder::{FalseyValueParser, RangedU64ValueParser};
 
@@ -36,6 +37,21 @@ pub(crate) struct BenchArgs {
     /// The text to read; - is standard input. It is repeated where it is too short. Without it a short one of its own.
     #[arg(long, env = "ANLLM_TEXT", value_name = "FILE")]
     pub(crate) text: Option<PathBuf>,
+
+    /// Measure prefix caches: the time of a question at the end of a few-shot prompt, with everything read again, with a
+    /// full prefix cache and with an anchor prefix cache. The text is the prompt; the question stands behind its last
+    /// blank line, the prefix before it.
+    #[arg(long, env = "ANLLM_PREFIX", requires = "text", conflicts_with = "train",
+        value_parser = FalseyValueParser::new())]
+    pub(crate) prefix: bool,
+
+    /// With --prefix: put <AC> after each sentence, or as --splitter says.
+    #[arg(long, env = "ANLLM_ADD_ANCHORS", requires = "prefix", value_parser = FalseyValueParser::new())]
+    pub(crate) add_anchors: bool,
+
+    /// How --add-anchors finds sentences: sentencex[:LANG], unicode, punkt:FILE, or demonstrations[:SEPARATOR].
+    #[arg(long, env = "ANLLM_SPLITTER", value_name = "KIND", default_value = "sentencex:en")]
+    pub(crate) splitter: SplitterKind,
 
     /// Measure training steps of one row each, under the anchor mask and under full attention.
     #[arg(long, env = "ANLLM_TRAIN", value_parser = FalseyValueParser::new())]

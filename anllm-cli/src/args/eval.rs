@@ -69,7 +69,13 @@ pub(crate) struct PplArgs {
     #[arg(long, env = "ANLLM_ADD_ANCHORS", value_parser = FalseyValueParser::new())]
     pub(crate) add_anchors: bool,
 
-    /// How --add-anchors finds sentences: sentencex[:LANG], unicode, or punkt:FILE.
+    /// Read every window behind this prefix cache (`anllm cache build`). Policy and anchors are the file's; the window
+    /// and the prefix together must fit the context, and the first token of a window is not scored.
+    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE", conflicts_with = "stream")]
+    pub(crate) prefix_cache: Option<PathBuf>,
+
+    /// How --add-anchors finds sentences: sentencex[:LANG], unicode, punkt:FILE, or
+    /// demonstrations[:SEPARATOR].
     #[arg(long, env = "ANLLM_SPLITTER", value_name = "KIND", default_value = "sentencex:en")]
     pub(crate) splitter: SplitterKind,
 }

@@ -45,9 +45,15 @@ pub(crate) struct GenerateArgs {
     #[arg(long, env = "ANLLM_ADD_ANCHORS", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) add_anchors: bool,
 
-    /// How --add-anchors finds sentences: sentencex[:LANG], unicode, or punkt:FILE.
+    /// How --add-anchors finds sentences: sentencex[:LANG], unicode, punkt:FILE, or
+    /// demonstrations[:SEPARATOR], which puts one <AC> at the end of each demonstration of a few-shot prompt.
     #[arg(long, env = "ANLLM_SPLITTER", value_name = "KIND", default_value = "sentencex:en")]
     pub(crate) splitter: SplitterKind,
+
+    /// Continue this prefix cache (`anllm cache build`): the prompt stands right behind its text, without a
+    /// begin-of-sequence token. Policy and anchors are the file's.
+    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE", conflicts_with = "prompts")]
+    pub(crate) prefix_cache: Option<PathBuf>,
 
     /// The most tokens to add.
     #[arg(

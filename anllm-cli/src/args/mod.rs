@@ -5,6 +5,7 @@
 
 mod anchors;
 mod bench;
+mod cache;
 mod convert;
 mod eval;
 mod generate;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use anchors::AnchorsArgs;
 pub(crate) use bench::BenchArgs;
+pub(crate) use cache::{BuildArgs, CacheArgs, CacheCommand, InfoArgs, MergeArgs, TargetArgs};
 pub(crate) use convert::{AddAc, ConvertArgs};
 pub(crate) use eval::{EvalArgs, EvalCommand, PplArgs};
 pub(crate) use generate::GenerateArgs;
@@ -62,6 +64,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Show the anchors and segments of a text, its mask, and what a cache would keep.
     Anchors(AnchorsArgs),
+    /// Keep a text that was read once in a file, to be continued often; see what is in it; join several.
+    Cache(CacheArgs),
     /// Show what a checkpoint holds.
     Inspect(InspectArgs),
     /// Write a checkpoint as a Hugging Face folder.

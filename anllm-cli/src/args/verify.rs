@@ -17,6 +17,11 @@ pub(crate) struct VerifyArgs {
     #[arg(long, env = "ANLLM_TEXT", value_name = "FILE")]
     pub(crate) text: Option<PathBuf>,
 
+    /// Check merged prefix caches instead: the demonstrations of this file, which blank lines separate, are each read
+    /// alone, merged as `anllm cache merge` does, and continued with the text.
+    #[arg(long, env = "ANLLM_DEMONSTRATIONS", value_name = "FILE")]
+    pub(crate) demonstrations: Option<PathBuf>,
+
     /// Use only the first N tokens of the text. The dense mask it is compared with takes memory by their square.
     #[arg(long, env = "ANLLM_LIMIT_TOKENS", value_name = "N", default_value_t = 1000,
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]

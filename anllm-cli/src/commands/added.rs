@@ -41,6 +41,11 @@ impl Adder {
         Ok(Self(Some((setup::inserter(splitter)?, id))))
     }
 
+    /// What puts anchors in, if anchors are asked for.
+    pub(crate) fn inserter(&self) -> Option<&AnchorInserter> {
+        self.0.as_ref().map(|(inserter, _)| inserter)
+    }
+
     /// The text as the model reads it.
     pub(crate) fn add(&self, text: &str) -> String {
         self.0.as_ref().map_or_else(|| text.to_owned(), |(inserter, _)| inserter.insert(text))

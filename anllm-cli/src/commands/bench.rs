@@ -2,6 +2,7 @@
 
 mod batch;
 mod inference;
+mod prefix;
 mod spread;
 mod training;
 
@@ -20,7 +21,11 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<()> {
         None => setup::SAMPLE_TEXT.to_owned(),
     };
     anyhow::ensure!(!text.trim().is_empty(), "the text is empty\n  hint: name a file with text, or leave --text out");
-    if args.train { training::run(args, &text, *output) } else { inference::run(args, &text, *output) }
+    match (args.train, args.prefix) {
+        (true, _) => training::run(args, &text, *output),
+        (false, true) => prefix::run(args, &text, *output),
+        (false, false) => inference::run(args, &text, *output),
+    }
 }
 
 /// Measures every length under every policy; rows are shown as they come with `--json`, else as a table at the end.

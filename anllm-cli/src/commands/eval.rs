@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anllm_core::{PolicyKind, Span};
-use anllm_eval::{Perplexity, PerplexityOptions, perplexity};
+use anllm_eval::{Perplexity, PerplexityOptions, perplexity_behind};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
 use anllm_train::data::source::{SourceConfig, SourceContext, Sources};
 
 use super::added::Adder;
+use super::prefix::{self, Opened};
 use super::setup::{self, Rules};
 use crate::args::{EvalArgs, EvalCommand, PplArgs};
 use crate::device::{Task, run_on};
@@ -27,16 +28,31 @@ fn ppl(args: PplArgs, output: &Output) -> anyhow::Result<()> {
     setup::threads(&args.run)?;
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
-    let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
+    let (prefix, rules) = match &args.prefix_cache {
+        Some(file) => {
+            let (prefix, rules) = Opened::new(file, &args.run, &checkpoint, &tokenizer)?;
+            (Some(prefix), rules)
+        }
+        None => (None, setup::rules(&args.run, &checkpoint, PolicyKind::Full)?),
+    };
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let documents = documents(&args, &tokenizer, &adder)?;
-    let context = checkpoint.config().max_positions;
     // Policies that do not look back over the whole window take longer ones.
-    let limit = if rules.policy.span() == Span::Text { context } else { usize::MAX };
+    let whole = rules.policy.span() == Span::Text;
+    let before = prefix.as_ref().filter(|_| whole).map_or(0, Opened::tokens);
+    let context = checkpoint.config().max_positions;
+    anyhow::ensure!(
+        before + 2 <= context,
+        "the prefix has {before} tokens, which leaves no room for a window in this model's context of {context}\n  hint: \
+         use a shorter prefix"
+    );
+    let context = context - before;
+    let limit = if whole { context } else { usize::MAX };
     let window = args.window.unwrap_or(2048.min(context));
     anyhow::ensure!(
         window <= limit,
-        "--window {window} is longer than this model's context of {limit} tokens\n  hint: use --window {limit} or less"
+        "--window {window} is longer than {} {limit} tokens\n  hint: use --window {limit} or less",
+        if before > 0 { "what the prefix leaves of this model's context," } else { "this model's context of" }
     );
     let stride = args.stride.unwrap_or(window);
     anyhow::ensure!(
@@ -47,7 +63,7 @@ fn ppl(args: PplArgs, output: &Output) -> anyhow::Result<()> {
     let policy = rules.policy.name();
     let device = args.run.device;
     let unscored = adder.token();
-    let task = Ppl { args, output: *output, checkpoint, tokenizer, rules, documents, unscored, window, stride };
+    let task = Ppl { args, output: *output, checkpoint, tokenizer, rules, prefix, documents, unscored, window, stride };
     let result = run_on(device, task)?;
     match output.is_json() {
         true => output.json(&result),
@@ -55,7 +71,7 @@ fn ppl(args: PplArgs, output: &Output) -> anyhow::Result<()> {
     }
 }
 
-/// The tokens of each document.
+/// The tokens of each document: framed as a text of its own, or as what follows a prefix.
 fn documents(args: &PplArgs, tokenizer: &Tokenizer, adder: &Adder) -> anyhow::Result<Vec<Vec<u32>>> {
     let texts = match args.text.extension().is_some_and(|extension| extension == "jsonl") {
         true => records(&args.text)?,
@@ -67,7 +83,11 @@ fn documents(args: &PplArgs, tokenizer: &Tokenizer, adder: &Adder) -> anyhow::Re
         let length = setup::encode(tokenizer, &text, None)?.len();
         longest = longest.max(length);
         if length >= args.min_tokens && left >= 2 {
-            let ids = setup::encode(tokenizer, &adder.add(&text), Some(left))?;
+            let mut ids = match args.prefix_cache {
+                Some(_) => prefix::behind(tokenizer, &adder.add(&text))?,
+                None => setup::encode(tokenizer, &adder.add(&text), None)?,
+            };
+            ids.truncate(left);
             left -= ids.len();
             documents.push(ids);
         }
@@ -97,6 +117,7 @@ struct Ppl {
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     rules: Rules,
+    prefix: Option<Opened>,
     documents: Vec<Vec<u32>>,
     unscored: Option<u32>,
     window: usize,
@@ -117,7 +138,11 @@ impl Task for Ppl {
         };
         let bytes_of = |id| self.tokenizer.bytes(id).map_or(0, |b| b.len());
         let show = |done, all| self.output.progress(&format!("window {done} of {all}"));
-        let result = perplexity(&engine, &self.documents, &options, bytes_of, show);
+        let start = match &self.prefix {
+            Some(prefix) => prefix.resume(&engine)?.session,
+            None => engine.session(options.policy.clone()),
+        };
+        let result = perplexity_behind(&engine, &start, &self.documents, &options, bytes_of, show);
         self.output.progress_done();
         Ok(result?)
     }

@@ -5,11 +5,11 @@ mod prompts;
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anllm_core::PolicyKind;
+use anllm_infer::prefix::Resumed;
 use anllm_infer::{Generation, Request, Sampling, StopReason};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Framing, Tokenizer};
@@ -18,6 +18,7 @@ use clap::error::ErrorKind;
 use serde_json::json;
 
 use super::added::Adder;
+use super::prefix::{self, Opened};
 use super::setup::{self, Rules};
 use crate::args::{Cli, GenerateArgs};
 use crate::bundled;
@@ -36,13 +37,22 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
     anyhow::ensure!(!text.is_empty(), "the prompt is empty\n  hint: give --prompt TEXT, --prompt-file FILE or -");
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
-    let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
+    let (prefix, rules) = match &args.prefix_cache {
+        Some(file) => {
+            let (prefix, rules) = Opened::new(file, &args.run, &checkpoint, &tokenizer)?;
+            (Some(prefix), rules)
+        }
+        None => (None, setup::rules(&args.run, &checkpoint, PolicyKind::Full)?),
+    };
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
-    let prompt = tokenizer.encode(&adder.add(&text), Framing::Framed)?;
+    let prompt = match prefix {
+        Some(_) => prefix::behind(&tokenizer, &adder.add(&text))?,
+        None => tokenizer.encode(&adder.add(&text), Framing::Framed)?,
+    };
     let device = args.run.device;
     run_on(
         device,
-        Generate { args: *args, output: *output, start, checkpoint, tokenizer, rules, text, prompt, sampling },
+        Generate { args: *args, output: *output, start, checkpoint, tokenizer, rules, prefix, text, prompt, sampling },
     )
 }
 
@@ -85,6 +95,7 @@ struct Generate {
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     rules: Rules,
+    prefix: Option<Opened>,
     text: String,
     prompt: Vec<u32>,
     sampling: Sampling,
@@ -97,7 +108,7 @@ impl Task for Generate {
         let Self { args, output, rules, .. } = self;
         let engine = setup::engine::<B>(&args.run, &self.checkpoint, rules.matcher, &device)?;
         let load_s = self.start.elapsed().as_secs_f64();
-        let interrupted = watch_for_interrupt();
+        let interrupted = setup::watch_for_interrupt();
         // A beginning that the reader did not write belongs to the story.
         let nobody_asked =
             args.prompt.is_none() && args.prompt_file.is_none() && args.stdin.is_none() && !output.is_json();
@@ -108,47 +119,43 @@ impl Task for Generate {
         let prompt_tokens = self.prompt.len();
         let seed = self.sampling.seed;
         let drawn = self.sampling.temperature > 0.0;
+        let Resumed { mut session, recent: before } = match &self.prefix {
+            Some(prefix) => prefix.resume(&engine)?,
+            None => Resumed::new(engine.session(rules.policy.clone())),
+        };
+        let prefix_tokens = self.prefix.as_ref().map(Opened::tokens);
         let request = Request {
             max_new_tokens: args.max_new_tokens,
             sampling: self.sampling,
             stop: args.stop,
             ignore_eos: args.ignore_eos,
+            before,
             ..Request::new(self.prompt, rules.policy)
         };
         let mut shown = Ok(());
-        let generation = engine.generate(&self.tokenizer, request, |piece| {
+        let generation = engine.generate_in(&mut session, &self.tokenizer, request, |piece, _| {
             if !output.is_json() {
-                shown = output.text(piece);
+                shown = output.text(piece.text);
             }
             let stop = shown.is_err() || interrupted.load(Ordering::Relaxed);
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         shown?;
         if output.is_json() {
-            output.json(&report(&generation, prompt_tokens, load_s, seed))?;
+            let mut row = report(&generation, prompt_tokens, load_s, seed);
+            if let Some(tokens) = prefix_tokens {
+                row["prefix_tokens"] = json!(tokens);
+            }
+            output.json(&row)?;
         } else {
             output.text("\n")?;
-            output.note(&statistics(&generation, prompt_tokens, load_s, drawn.then_some(seed)));
+            output.note(&statistics(&generation, prompt_tokens, prefix_tokens, load_s, drawn.then_some(seed)));
         }
         match generation.stop_reason {
             StopReason::Interrupted => Err(Interrupted.into()),
             _ => Ok(()),
         }
     }
-}
-
-/// A flag that Ctrl-C and SIGTERM set. The text so far is kept, and the program ends with its statistics.
-fn watch_for_interrupt() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&flag);
-    // Without a handler, an interrupt ends the program at once, which is no worse than before.
-    let _ = ctrlc::set_handler(move || {
-        // A second one means "now".
-        if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    flag
 }
 
 fn report(generation: &Generation, prompt_tokens: usize, load_s: f64, seed: u64) -> serde_json::Value {
@@ -171,11 +178,18 @@ fn report(generation: &Generation, prompt_tokens: usize, load_s: f64, seed: u64)
     })
 }
 
-fn statistics(generation: &Generation, prompt_tokens: usize, load_s: f64, seed: Option<u64>) -> String {
+fn statistics(
+    generation: &Generation,
+    prompt_tokens: usize,
+    prefix_tokens: Option<usize>,
+    load_s: f64,
+    seed: Option<u64>,
+) -> String {
     let Generation { kv, timing, tokens, .. } = generation;
     let seed = seed.map_or(String::new(), |seed| format!(" | seed {seed}"));
+    let prefix = prefix_tokens.map_or(String::new(), |tokens| format!("{tokens} from the prefix + "));
     format!(
-        "[{prompt_tokens} + {} tokens | cache {}: {} seen, {} kept, peak {}, {} ({} saved, {:.1} %) | load {load_s:.2} s, \
+        "[{prefix}{prompt_tokens} + {} tokens | cache {}: {} seen, {} kept, peak {}, {} ({} saved, {:.1} %) | load {load_s:.2} s, \
          prefill {:.0} tok/s, decode {:.1} tok/s, first token {:.2} s{seed}]",
         tokens.len(),
         kv.policy,

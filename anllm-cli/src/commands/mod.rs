@@ -3,6 +3,7 @@
 mod added;
 pub(crate) mod anchors;
 pub(crate) mod bench;
+pub(crate) mod cache;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod devices;
@@ -12,6 +13,7 @@ pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod man;
 mod memory;
+mod prefix;
 mod setup;
 mod stream;
 mod text_pieces;

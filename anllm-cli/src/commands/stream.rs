@@ -60,7 +60,7 @@ impl Task for Stream {
                 Some(encoder) => Ok(encoder.push(&piece)?),
                 None => Ok(Vec::new()),
             })),
-            None => encoder.take().map(|encoder| Ok(encoder.finish()?)),
+            None => encoder.take().map(|mut encoder| Ok(encoder.finish()?)),
         });
         let limited = limited(portions, args.limit_tokens.unwrap_or(usize::MAX));
         let result = stream_perplexity::<B, anyhow::Error>(&engine, limited, &options, bytes_of, |row| {

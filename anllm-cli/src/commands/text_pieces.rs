@@ -34,6 +34,12 @@ impl TextPieces {
         Ok(Self { name, reader, open: Vec::new(), done: 0, ended: false })
     }
 
+    /// A text in memory; `name` is for messages.
+    pub(crate) fn of(name: &str, text: &str) -> Self {
+        let reader = Box::new(io::Cursor::new(text.to_owned().into_bytes()));
+        Self { name: name.to_owned(), reader, open: Vec::new(), done: 0, ended: false }
+    }
+
     fn read(&mut self) -> anyhow::Result<Option<String>> {
         let before = self.open.len();
         let read = self.reader.by_ref().take(PIECE as u64).read_to_end(&mut self.open);

@@ -1,10 +1,14 @@
 //! `anllm verify`: the masked full forward against the reduced cache.
 
-use anllm_core::{PolicyKind, Span};
-use anllm_infer::Verification;
-use anllm_kernels::Kernels;
-use anllm_model::Checkpoint;
+use std::path::Path;
 
+use anllm_core::{Demonstrations, PolicyKind, SentenceSplitter, Span};
+use anllm_infer::Verification;
+use anllm_infer::prefix::Demonstration;
+use anllm_kernels::Kernels;
+use anllm_model::{Checkpoint, Framing, Tokenizer};
+
+use super::prefix;
 use super::setup::{self, Rules};
 use crate::args::VerifyArgs;
 use crate::device::{Task, run_on};
@@ -18,15 +22,31 @@ pub(crate) fn run(args: VerifyArgs, output: &Output) -> anyhow::Result<()> {
         Some(file) => setup::read_text(file)?,
         None => setup::SAMPLE_TEXT.to_owned(),
     };
+    let tokenizer = checkpoint.tokenizer()?;
+    let demonstrations = match &args.demonstrations {
+        Some(file) => demonstrations(&tokenizer, file)?,
+        None => Vec::new(),
+    };
+    let before: usize = demonstrations.iter().map(|demonstration| demonstration.ids.len()).sum();
+    let context = checkpoint.config().max_positions;
     let limit = match rules.policy.span() {
-        Span::Text => args.limit_tokens.min(checkpoint.config().max_positions),
+        Span::Text => args.limit_tokens.min(context.saturating_sub(before)),
         Span::Tokens(_) | Span::Entries => args.limit_tokens,
     };
-    let ids = setup::encode(&checkpoint.tokenizer()?, &text, Some(limit))?;
+    anyhow::ensure!(
+        limit > 0,
+        "the demonstrations have {before} tokens, which leaves no room in this model's context of {context}\n  hint: give \
+         fewer of them"
+    );
+    let mut ids = match demonstrations.is_empty() {
+        true => tokenizer.encode(&text, Framing::Framed)?,
+        false => prefix::behind(&tokenizer, &text)?,
+    };
+    ids.truncate(limit);
     let chunks = args.chunks.iter().map(|text| chunk_size(text, ids.len())).collect::<anyhow::Result<Vec<_>>>()?;
     let policy = rules.policy.name();
     let device = args.run.device;
-    let result = run_on(device, Verify { args, checkpoint, rules, ids, chunks })?;
+    let result = run_on(device, Verify { args, checkpoint, rules, demonstrations, ids, chunks })?;
     match output.is_json() {
         true => output.json(&result)?,
         false => output.text(&summary(&result, &policy))?,
@@ -39,6 +59,18 @@ pub(crate) fn run(args: VerifyArgs, output: &Output) -> anyhow::Result<()> {
         result.tolerance
     );
     Ok(())
+}
+
+/// The demonstrations of a file, each as a text of its own.
+fn demonstrations(tokenizer: &Tokenizer, file: &Path) -> anyhow::Result<Vec<Demonstration>> {
+    let text = setup::read_text(file)?;
+    let parts = Demonstrations::default().sentences(&text);
+    anyhow::ensure!(
+        !parts.is_empty(),
+        "{}: there are no demonstrations in it\n  hint: write them one after the other, with blank lines between",
+        file.display()
+    );
+    parts.into_iter().map(|part| prefix::demonstration(tokenizer, &text[part])).collect()
 }
 
 fn chunk_size(text: &str, all: usize) -> anyhow::Result<usize> {
@@ -58,6 +90,7 @@ struct Verify {
     args: VerifyArgs,
     checkpoint: Checkpoint,
     rules: Rules,
+    demonstrations: Vec<Demonstration>,
     ids: Vec<u32>,
     chunks: Vec<usize>,
 }
@@ -67,7 +100,11 @@ impl Task for Verify {
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Verification> {
         let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher, &device)?;
-        Ok(engine.verify(&self.ids, &self.rules.policy, &self.chunks)?)
+        let policy = &self.rules.policy;
+        match self.demonstrations.is_empty() {
+            true => Ok(engine.verify(&self.ids, policy, &self.chunks)?),
+            false => Ok(engine.verify_merged(&self.demonstrations, &self.ids, policy, &self.chunks)?),
+        }
     }
 }
 

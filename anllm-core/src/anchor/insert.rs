@@ -92,11 +92,20 @@ impl AnchorInserter {
 
     /// `text` with a marker after each sentence.
     pub fn insert(&self, text: &str) -> String {
+        self.insert_with(text, self.last)
+    }
+
+    /// The same for a text whose last sentence is known to have ended.
+    pub(super) fn insert_all(&self, text: &str) -> String {
+        self.insert_with(text, LastSentence::Marked)
+    }
+
+    fn insert_with(&self, text: &str, last: LastSentence) -> String {
         let (plain, mut marks) = self.take_out(text);
         let sentences = self.splitter.sentences(&plain);
         for (i, sentence) in sentences.iter().enumerate() {
             let next = sentences.get(i + 1).map(|next| next.start);
-            let marked = match self.last {
+            let marked = match last {
                 LastSentence::Marked => true,
                 LastSentence::Open => next.is_some(),
                 LastSentence::Finished => next.is_some() || self.is_finished(&plain, sentence.end),
@@ -116,6 +125,24 @@ impl AnchorInserter {
     /// `text` without markers. Each marker of the text is taken out once: what its neighbours form together stays.
     pub fn strip(&self, text: &str) -> String {
         text.replace(&self.marker, "")
+    }
+
+    /// Where in `text` the last sentence begins that another stands before and `room` bytes follow; markers before it
+    /// belong to what stands before.
+    pub(super) fn settled(&self, text: &str, room: usize) -> Option<usize> {
+        // Where each part between markers begins: in the text without markers, and in the text.
+        let mut parts = vec![(0, 0)];
+        let mut plain = String::with_capacity(text.len());
+        for (number, part) in text.split(&self.marker).enumerate() {
+            if number > 0 {
+                parts.push((plain.len(), plain.len() + number * self.marker.len()));
+            }
+            plain.push_str(part);
+        }
+        let sentences = self.splitter.sentences(&plain);
+        let last = sentences.iter().skip(1).rev().find(|sentence| plain.len() - sentence.start >= room)?;
+        let (from, at) = parts.iter().rev().find(|(from, _)| *from <= last.start)?;
+        Some(at + last.start - from)
     }
 
     /// Whether another sentence behind `text` would leave the one that ends at `end` as it is.

@@ -3,8 +3,10 @@
 
 mod insert;
 mod matcher;
+mod pieces;
 mod rule;
 
 pub use insert::{AnchorInserter, LastSentence, MarkerError};
 pub use matcher::{AnchorMatcher, ResolveError, Vocabulary};
+pub use pieces::PieceInserter;
 pub use rule::{AnchorRule, RuleChoice, RuleError};

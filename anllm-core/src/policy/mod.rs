@@ -5,12 +5,14 @@
 //! | `full.rs` | everything | original | everything before them |
 //! | `anchor.rs` | anchors and the open segment: the paper's | original | their own segment |
 //! | `extended.rs` | the same with recent segments, a span, or renumbered | either | their own segment |
+//! | `apart.rs` | what another policy keeps, of texts side by side | original | their own text |
 //! | `window.rs` | the last tokens | original | what every token sees |
 //! | `sink.rs` | the first and the last tokens (StreamingLLM) | renumbered | what every token sees |
 //! | `sepllm.rs` | the first tokens, separators and the last tokens (SepLLM) | either | what every token sees |
 //! | `random.rs` | tokens drawn at random, and the open segment: the control | original | what every token sees |
 
 mod anchor;
+mod apart;
 mod extended;
 mod full;
 mod kind;
@@ -24,6 +26,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 pub use anchor::AnchorPolicy;
+pub use apart::{ApartPolicy, Part, Shift};
 pub use extended::{ExtendedAnchorPolicy, KeptSpan};
 pub use full::FullPolicy;
 pub use kind::{PolicyError, PolicyKind};

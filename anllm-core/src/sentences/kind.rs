@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SentenceSplitter, Sentencex, Unicode};
+use super::{Demonstrations, SentenceSplitter, Sentencex, Unicode};
 
 /// A choice of sentence splitter.
 ///
@@ -16,6 +16,7 @@ use super::{SentenceSplitter, Sentencex, Unicode};
 /// | `sentencex`, `sentencex:LANG` | [`Sentencex`] with the rules of a language, English (`en`) if none is named |
 /// | `unicode` | [`Unicode`] |
 /// | `punkt:PATH` | [`Punkt`](super::Punkt) with the parameters in this JSON file |
+/// | `demonstrations`, `demonstrations:TEXT` | [`Demonstrations`] that end with this text, a blank line if none is given; `\n`, `\t` and `\\` escape |
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum SplitterKind {
@@ -26,6 +27,8 @@ pub enum SplitterKind {
     /// Punkt, with the path of its parameters. This crate opens no files: read it and call
     /// [`Punkt::from_json`](super::Punkt::from_json).
     Punkt(PathBuf),
+    /// The demonstrations of a few-shot prompt.
+    Demonstrations(Demonstrations),
 }
 
 impl SplitterKind {
@@ -34,6 +37,7 @@ impl SplitterKind {
         match self {
             Self::Sentencex(splitter) => Some(Arc::new(splitter.clone())),
             Self::Unicode => Some(Arc::new(Unicode)),
+            Self::Demonstrations(splitter) => Some(Arc::new(splitter.clone())),
             Self::Punkt(_) => None,
         }
     }
@@ -49,8 +53,14 @@ impl Default for SplitterKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SplitterError {
     /// The word before the colon is not one of the splitters.
-    #[error("`{0}` is not a sentence splitter (expected `sentencex`, `sentencex:LANG`, `unicode` or `punkt:PATH`)")]
+    #[error(
+        "`{0}` is not a sentence splitter (expected `sentencex`, `sentencex:LANG`, `unicode`, `punkt:PATH`, \
+         `demonstrations` or `demonstrations:SEPARATOR`)"
+    )]
     Unknown(String),
+    /// Demonstrations that nothing separates.
+    #[error("`demonstrations:` names no separator (without the colon, a blank line separates demonstrations)")]
+    NoSeparator,
     /// A splitter that needs a file is given none.
     #[error("`punkt:` names no file (expected `punkt:PATH`, the JSON file with its parameters)")]
     NoPath,
@@ -78,9 +88,33 @@ impl FromStr for SplitterKind {
             Some(("sentencex", language)) => Sentencex::new(language).map(Self::Sentencex),
             Some(("punkt", "")) => Err(SplitterError::NoPath),
             Some(("punkt", path)) => Ok(Self::Punkt(PathBuf::from(path))),
+            None if text == "demonstrations" => Ok(Self::Demonstrations(Demonstrations::default())),
+            Some(("demonstrations", separator)) => Demonstrations::separated_by(&unescaped(separator))
+                .map(Self::Demonstrations)
+                .ok_or(SplitterError::NoSeparator),
             _ => Err(SplitterError::Unknown(text.to_owned())),
         }
     }
+}
+
+/// Undoes `\n`, `\t` and `\\`. A backslash before anything else stands for itself.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let meant = match (c, chars.peek()) {
+            ('\\', Some('n')) => '\n',
+            ('\\', Some('t')) => '\t',
+            ('\\', Some('\\')) => '\\',
+            _ => {
+                plain.push(c);
+                continue;
+            }
+        };
+        chars.next();
+        plain.push(meant);
+    }
+    plain
 }
 
 impl fmt::Display for SplitterKind {
@@ -89,6 +123,7 @@ impl fmt::Display for SplitterKind {
             Self::Sentencex(splitter) => write!(f, "{}", splitter.name()),
             Self::Unicode => write!(f, "{}", Unicode.name()),
             Self::Punkt(path) => write!(f, "punkt:{}", path.display()),
+            Self::Demonstrations(splitter) => write!(f, "{}", splitter.name()),
         }
     }
 }
@@ -113,7 +148,7 @@ mod tests {
 
     #[test]
     fn text_form_round_trips() {
-        for text in ["sentencex:en", "sentencex:de", "unicode", "punkt:a:b/c.json"] {
+        for text in ["sentencex:en", "sentencex:de", "unicode", "punkt:a:b/c.json", "demonstrations:#:\\n\\\\n"] {
             let kind: SplitterKind = text.parse().unwrap();
             assert_eq!(kind.to_string(), text);
             let json = serde_json::to_string(&kind).unwrap();
@@ -121,11 +156,12 @@ mod tests {
         }
         assert_eq!("sentencex".parse::<SplitterKind>().unwrap().to_string(), "sentencex:en");
         assert_eq!(SplitterKind::default().to_string(), "sentencex:en");
+        assert_eq!("demonstrations".parse::<SplitterKind>().unwrap().to_string(), r"demonstrations:\n\n");
     }
 
     #[test]
     fn a_built_in_splitter_has_the_name_of_its_kind() {
-        for text in ["sentencex:fr", "unicode"] {
+        for text in ["sentencex:fr", "unicode", "demonstrations:##"] {
             assert_eq!(text.parse::<SplitterKind>().unwrap().builtin().unwrap().name(), text);
         }
         assert!("punkt:english.json".parse::<SplitterKind>().unwrap().builtin().is_none());
@@ -138,6 +174,7 @@ mod tests {
         assert!(error("unicode:en").contains("`unicode:en`"));
         assert!(error("punkt:").contains("punkt:PATH"));
         assert!(error("punkt").contains("punkt:PATH"));
+        assert!(error("demonstrations:").contains("blank line"));
         assert!(error("sentencex:tlh").contains("`tlh`"));
         assert!(error("sentencex:").contains("hint"));
     }

@@ -6,7 +6,9 @@
 //! | [`Sentencex`] | hand-written rules and word lists for about 30 languages | the default |
 //! | [`Unicode`] | the rules of Unicode Standard Annex 29, no word lists | a language without rules of its own |
 //! | [`Punkt`] | learned parameters, read from JSON | repeating the paper, which used NLTK's Punkt |
+//! | [`Demonstrations`] | a blank line, or another separator, ends one | few-shot prompts: one anchor for each demonstration |
 
+mod demonstrations;
 mod kind;
 mod punkt;
 mod sentencex;
@@ -15,6 +17,7 @@ mod unicode;
 use std::fmt::Debug;
 use std::ops::Range;
 
+pub use demonstrations::Demonstrations;
 pub use kind::{SplitterError, SplitterKind};
 pub use punkt::{Punkt, PunktError};
 pub use sentencex::Sentencex;

@@ -79,6 +79,11 @@ impl<B: Kernels> Engine<B> {
         &self.matcher
     }
 
+    /// The same, for sessions to share.
+    pub(crate) fn shared_matcher(&self) -> &Arc<AnchorMatcher> {
+        &self.matcher
+    }
+
     /// An empty sequence under `policy`.
     pub fn session(&self, policy: impl Into<Policy>) -> Session<B> {
         let cache = KvCache::new(&self.config, policy.into(), self.decoder.dtype());

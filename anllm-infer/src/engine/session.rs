@@ -20,6 +20,16 @@ impl<B: Kernels> Session<B> {
         Self { cache, tracker: SegmentTracker::default(), matcher }
     }
 
+    /// A sequence as another session left it: its cache, and where its next token stands.
+    pub(crate) fn restore(cache: KvCache<B>, tracker: SegmentTracker, matcher: Arc<AnchorMatcher>) -> Self {
+        Self { cache, tracker, matcher }
+    }
+
+    /// The cache, and where the next token stands.
+    pub(crate) fn parts(&self) -> (&KvCache<B>, &SegmentTracker) {
+        (&self.cache, &self.tracker)
+    }
+
     /// Tokens processed.
     pub fn seen(&self) -> usize {
         self.cache.ledger().seen()
@@ -57,7 +67,7 @@ impl<B: Kernels> Session<B> {
     }
 
     /// Runs `ids` through the decoder: hidden states `[1, T, C]`.
-    pub(super) fn forward(&mut self, decoder: &Decoder<B>, ids: &[u32]) -> Tensor<B, 3> {
+    pub(crate) fn forward(&mut self, decoder: &Decoder<B>, ids: &[u32]) -> Tensor<B, 3> {
         let places = self.place(ids);
         decoder.forward_cached(ids, &places, &mut self.cache)
     }

@@ -53,7 +53,7 @@ impl<'t> Continuation<'t> {
             sampler: Sampler::new(request.sampling.clone())?,
             eos: if request.ignore_eos { Vec::new() } else { eos.to_vec() },
             stops: StopMatcher::new(request.stop.iter().cloned()),
-            stream: tokenizer.stream(&request.prompt)?,
+            stream: tokenizer.stream(&[&request.before[..], &request.prompt].concat())?,
             history: request.prompt.clone(),
             read: 0,
             cached: 0,
@@ -165,7 +165,11 @@ impl<'t> Continuation<'t> {
         }
         // Probabilities are the model's own, before any setting bends them.
         let own = self.request.logprobs.map(|top| (scores.to_vec(), top));
-        let Some(id) = self.sampler.sample(scores, &self.history) else {
+        let id = match &self.request.before[..] {
+            [] => self.sampler.sample(scores, &self.history),
+            before => self.sampler.sample(scores, &[before, &self.history].concat()),
+        };
+        let Some(id) = id else {
             return Err(InferError::NotANumber { tokens: self.history.len() });
         };
         Ok(Some(Chosen { id, logprobs: own.map(|(scores, top)| TokenLogprobs::of(&scores, id, top)) }))

@@ -11,6 +11,8 @@ use crate::sampler::Sampling;
 pub struct Request {
     /// The prompt's tokens.
     pub prompt: Vec<u32>,
+    /// What the session has read last: text and penalties go on from it.
+    pub before: Vec<u32>,
     /// The most tokens to add.
     pub max_new_tokens: usize,
     /// How tokens are chosen.
@@ -38,6 +40,7 @@ impl Request {
     pub fn new(prompt: Vec<u32>, policy: impl Into<Policy>) -> Self {
         Self {
             prompt,
+            before: Vec::new(),
             max_new_tokens: 128,
             sampling: Sampling::default(),
             stop: Vec::new(),

@@ -27,6 +27,19 @@ impl<B: Kernels> Default for LayerCache<B> {
 }
 
 impl<B: Kernels> LayerCache<B> {
+    /// A layer that holds these entries, `[1, S, K, D]` each.
+    pub(super) fn holding(keys: Tensor<B, 4>, values: Tensor<B, 4>) -> Self {
+        let mut layer = Self::default();
+        layer.keys.write(0, keys);
+        layer.values.write(0, values);
+        layer
+    }
+
+    /// The first `len` entries: keys and values, `[1, len, K, D]` each.
+    pub(super) fn entries(&self, len: usize) -> [Tensor<B, 4>; 2] {
+        [self.keys.view(len), self.values.view(len)]
+    }
+
     pub(super) fn capacity(&self) -> usize {
         self.keys.capacity()
     }

@@ -9,6 +9,7 @@ mod buffer;
 mod chunk;
 mod layer;
 mod ragged;
+mod snapshot;
 
 use anllm_core::{CachePolicy, CacheStats, ChunkPlan, Ledger, Place, Policy};
 use anllm_kernels::Kernels;

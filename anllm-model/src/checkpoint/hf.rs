@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::error::CheckpointError;
 use super::mapped::MappedFile;
-use super::source::{TensorInfo, TensorSource};
-use super::storage::Storage;
+use super::source::{TensorInfo, TensorSource, pick};
+use super::storage::{Piece, Storage};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -175,7 +175,22 @@ impl TensorSource for HfWeights {
         &self.tensors
     }
 
+    fn sample(&self, name: &str) -> Result<Vec<u8>, CheckpointError> {
+        self.stored(name).map(|(_, _, bytes)| pick(&bytes))
+    }
+
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let (file, dtype, bytes) = self.stored(name)?;
+        to_f32(dtype, &bytes).ok_or_else(|| {
+            let what = format!("tensor `{name}` is stored as {dtype:?}");
+            CheckpointError::unsupported(file, what, "weights may be stored as F64, F32, F16 or BF16")
+        })
+    }
+}
+
+impl HfWeights {
+    /// The file that holds a tensor, its type, and its bytes.
+    fn stored(&self, name: &str) -> Result<(&Path, Dtype, Piece), CheckpointError> {
         let shard = self.shard_of.get(name).and_then(|&number| self.shards.get(number));
         let Some((shard, info)) = shard.and_then(|s| s.header.info(name).map(|info| (s, info))) else {
             let what = format!("there is no tensor `{name}`");
@@ -183,10 +198,7 @@ impl TensorSource for HfWeights {
         };
         let (start, end) = info.data_offsets;
         let bytes = shard.file.range(shard.data + start as u64, (end - start) as u64)?;
-        to_f32(info.dtype, &bytes).ok_or_else(|| {
-            let what = format!("tensor `{name}` is stored as {:?}", info.dtype);
-            CheckpointError::unsupported(shard.file.path(), what, "weights may be stored as F64, F32, F16 or BF16")
-        })
+        Ok((shard.file.path(), info.dtype, bytes))
     }
 }
 

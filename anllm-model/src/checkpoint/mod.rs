@@ -3,6 +3,8 @@
 mod aside;
 mod error;
 mod export;
+mod file;
+mod fingerprint;
 mod grow;
 mod hf;
 mod keys;
@@ -23,6 +25,7 @@ use std::path::Path;
 pub use aside::write_folder;
 pub use error::CheckpointError;
 pub use export::{Export, ExportReport, StoredType};
+pub use file::{Existing, check_target, write_file};
 pub use grow::AddedEmbedding;
 pub use keys::{EMBEDDING, ExpectedTensor, FINAL_NORM, HEAD, expected_tensors};
 pub use load::MatrixForm;

@@ -5,6 +5,7 @@ use std::path::Path;
 use anllm_kernels::PackedMatrix;
 
 use super::error::CheckpointError;
+use super::fingerprint::sampled;
 
 /// What a checkpoint says of one tensor, without reading its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +44,23 @@ pub trait TensorSource: Send + Sync {
         Ok(None)
     }
 
+    /// Bytes that stand for a tensor's values in a hash: all of a small tensor as it is stored, pieces of a large one.
+    ///
+    /// # Errors
+    /// As [`read_f32`](Self::read_f32).
+    fn sample(&self, name: &str) -> Result<Vec<u8>, CheckpointError> {
+        let values = self.read_f32(name)?;
+        Ok(pick(bytemuck::cast_slice(&values)))
+    }
+
     /// The entry named `name`.
     fn info(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors().iter().find(|t| t.name == name)
     }
+}
+
+/// The sample of a tensor that is stored in these bytes.
+pub(super) fn pick(bytes: &[u8]) -> Vec<u8> {
+    let pieces = sampled(bytes.len() as u64).into_iter();
+    pieces.flat_map(|piece| bytes[piece.start as usize..piece.end as usize].iter().copied()).collect()
 }

@@ -31,5 +31,5 @@ pub use names::ParameterPath;
 pub use norm::RmsNorm;
 pub use ragged::RaggedRow;
 pub use renumbered::Renumbered;
-pub use rotary::Rotary;
+pub use rotary::{Rotary, angle};
 pub use weight::Weight;

@@ -60,12 +60,12 @@ impl<B: Kernels> Rotary<B> {
     }
 }
 
-/// The angle at a position, in radians.
+/// The angle in radians that a pair of channels of this frequency turns by at a position.
 ///
 /// Up to some thousand turns it is rounded to 32 bits, as the implementations compute it that models were trained with.
 /// Beyond, that would be wrong by more than a thousandth of a radian, and by a twentieth after a million positions: the
 /// product is then taken in 64 bits, of the frequency that 32 bits hold.
-fn angle(position: usize, frequency: f64) -> f64 {
+pub fn angle(position: usize, frequency: f64) -> f64 {
     const EXACT_ENOUGH: f32 = 16_384.0;
     let rounded = position as f32 * frequency as f32;
     if rounded < EXACT_ENOUGH { f64::from(rounded) } else { position as f64 * f64::from(frequency as f32) }

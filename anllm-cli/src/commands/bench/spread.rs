@@ -13,6 +13,11 @@ impl Spread {
         Self(values)
     }
 
+    /// The same in another unit.
+    pub(super) fn scaled(&self, factor: f64) -> Self {
+        Self(self.0.iter().map(|value| value * factor).collect())
+    }
+
     /// The middle one; of an even number the mean of the two in the middle.
     pub(super) fn median(&self) -> f64 {
         let middle = self.0.len() / 2;

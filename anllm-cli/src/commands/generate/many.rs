@@ -15,7 +15,7 @@ use anllm_model::{Checkpoint, Framing, Tokenizer};
 use super::super::added::Adder;
 use super::super::setup::{self, Rules};
 use super::prompts::{self, Prompt};
-use super::{report, watch_for_interrupt};
+use super::report;
 use crate::args::GenerateArgs;
 use crate::device::{Task, run_on};
 use crate::output::{Interrupted, Output};
@@ -79,7 +79,7 @@ impl Task for Many {
         let Self { file, args, ready, checkpoint, tokenizer, rules, start, output } = self;
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher, &device)?;
         let load_s = start.elapsed().as_secs_f64();
-        let interrupted = watch_for_interrupt();
+        let interrupted = setup::watch_for_interrupt();
         let outcomes: RefCell<BTreeMap<usize, Outcome>> = RefCell::default();
         let mut scheduler = Scheduler::new(&engine, &tokenizer, Limits { rows: args.batch, ..Limits::default() });
         let begun = Instant::now();

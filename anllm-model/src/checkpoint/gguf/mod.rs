@@ -28,6 +28,7 @@ use self::config::Geometry;
 use self::header::{Header, RawTensor};
 use self::names::{Architecture, ROPE_FACTORS, Rows};
 use super::mapped::MappedFile;
+use super::source::pick;
 use super::{CheckpointError, TensorInfo, TensorSource};
 
 /// An open GGUF file. Opening reads the header only; weights are mapped and decoded when asked for.
@@ -213,6 +214,14 @@ impl TensorSource for GgufFile {
         };
         let Place { raw, rows } = &self.places[*at];
         self.decode(raw, *rows)
+    }
+
+    fn sample(&self, name: &str) -> Result<Vec<u8>, CheckpointError> {
+        match self.index.get(name).map(|at| &self.places[*at]) {
+            Some(Place { raw, .. }) if raw.bytes > 0 => Ok(pick(&self.file.range(raw.offset, raw.bytes)?)),
+            // Nothing to hash, or nothing there, which reading says.
+            _ => self.read_f32(name).map(|_| Vec::new()),
+        }
     }
 
     fn read_packed(&self, name: &str) -> Result<Option<PackedMatrix>, CheckpointError> {
