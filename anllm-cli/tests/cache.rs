@@ -10,6 +10,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use common::{ANY, Copy, anllm, fixture, has_keys, ids, object, on_model, plain, text};
+use serde_json::json;
 use tempfile::TempDir;
 
 const STORY: &str = "Once upon a time, there was a dog named Max. Max had a red ball. One day the ball was gone.";
@@ -73,7 +74,7 @@ fn a_prefix_is_continued_as_if_it_had_been_the_prompt() {
         assert!(about["bytes"].as_u64() < info["bytes"].as_u64());
         assert_eq!(ids(&object(&mut continued(&small, &[]))["tokens"]).len(), 12);
     }
-    let (begin, rest) = STORY.split_at(46);
+    let (begin, rest) = STORY.split_at(44);
     let (half, whole) = (at(&folder, "half"), at(&folder, "whole"));
     text(anllm(["cache", "build", "-", "--to", &half]).write_stdin(begin));
     text(&mut anllm(["cache", "build", "--prefix-cache", &half, "--prompt", rest, "--to", &whole]));
@@ -145,7 +146,8 @@ fn merged_caches_are_verified() {
     fs::write(&shots, "Q: Is the sky blue? A: Yes.\n\nQ: Is grass red?\nA: No. And\n\nQ: Can dogs fly? A: No.\n")
         .unwrap();
     for cache in ["anchor", "full"] {
-        let result = object(&mut anllm(["verify", "--demonstrations", &shots, "--cache", cache]));
+        let result =
+            object(anllm(["verify", "--demonstrations", &shots, "--limit-tokens", "40"]).args(["--cache", cache]));
         has_keys(&result, &["max_abs_diff", "max_rel_diff", "tokens", "anchors", "chunks", "ok"]);
         assert_eq!(result["ok"], true, "{result}");
     }
@@ -198,7 +200,8 @@ fn a_changed_model_or_tokenizer_is_noticed() {
         command
     };
     text(&mut again());
-    copy.json("tokenizer.json", |json| json["added"] = 1.into());
+    let truncation = json!({ "direction": "Right", "max_length": 9, "strategy": "LongestFirst", "stride": 0 });
+    copy.json("tokenizer.json", |json| json["truncation"] = truncation);
     refused(&mut again(), &["another tokenizer"]);
     copy.tensors(|name, _, _, data| {
         if name.as_str() == "model.layers.0.mlp.down_proj.weight" {
@@ -295,7 +298,7 @@ fn one_anchor_for_each_demonstration_is_a_hundredth_of_a_full_cache() {
     assert_eq!(anchors["anchors"], 6);
     let entry = full["full_bytes"].as_u64().unwrap() / full["tokens"].as_u64().unwrap();
     let tail = anchors["entries"].as_u64().unwrap() - 6;
-    assert!(tail <= 2, "only the last line break: {anchors}");
+    assert!(tail <= 3, "only the whitespace at the end: {anchors}");
     let (small, large) = (anchors["bytes"].as_u64().unwrap(), full["bytes"].as_u64().unwrap());
     assert!(small <= large / 100 + tail * entry, "{small} of {large}");
     let sentences = build("sentences", &["--add-anchors"]);

@@ -64,7 +64,7 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Show the anchors and segments of a text, its mask, and what a cache would keep.
     Anchors(AnchorsArgs),
-    /// Keep a text that was read once in a file, to be continued often; see what is in it; join several.
+    /// Prefix caches: keep a text that was read once in a file, show what it holds, merge several.
     Cache(CacheArgs),
     /// Show what a checkpoint holds.
     Inspect(InspectArgs),
