@@ -27,6 +27,7 @@
 
 mod accounting;
 mod anchor;
+mod branches;
 mod ledger;
 mod mask;
 mod policy;
@@ -41,6 +42,7 @@ pub use anchor::{
     AnchorInserter, AnchorMatcher, AnchorRule, LastSentence, MarkerError, PieceInserter, ResolveError, RuleChoice,
     RuleError, Vocabulary,
 };
+pub use branches::Branches;
 pub use ledger::{ChunkPlan, Ledger};
 pub use mask::DenseMask;
 pub use policy::{

@@ -76,6 +76,11 @@ impl Reach {
         start..self.far.len()
     }
 
+    /// From lists that were made elsewhere: `far` slots and one look for each query, over `keys` keys.
+    pub(crate) fn from_parts(keys: usize, far: Vec<usize>, looks: Vec<Look>) -> Self {
+        Self { keys, far, looks }
+    }
+
     /// In one walk over `keys`, whose last ones are the `queries`.
     ///
     /// The far list of a document grows as the walk goes on, and every query that looks far sees it from its start: the

@@ -36,7 +36,7 @@ mod stop;
 mod verify;
 
 pub use batch::{BatchError, Event, Limits, RequestId, Scheduler, Status};
-pub use engine::{Engine, EngineOptions, Feed, Scores, Session, Wanted};
+pub use engine::{Continuations, Engine, EngineOptions, Feed, Scores, Session, Wanted};
 pub use error::InferError;
 pub use generate::{Generation, Piece, Request, StopReason, Timing};
 pub use sampler::{Logprob, Sampler, Sampling, SamplingError, TokenLogprobs};

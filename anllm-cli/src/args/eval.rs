@@ -7,6 +7,7 @@ use clap::builder::{FalseyValueParser, RangedU64ValueParser};
 use clap::{Args, Subcommand};
 
 use super::model::RunArgs;
+use super::qa::QaArgs;
 
 /// Options of `anllm eval`.
 #[derive(Debug, Clone, Args)]
@@ -21,6 +22,8 @@ pub(crate) struct EvalArgs {
 pub(crate) enum EvalCommand {
     /// Perplexity of a text: encoded once, cut into windows, each scored alone.
     Ppl(PplArgs),
+    /// Questions with choices, answered by likelihood: accuracy, and what the demonstrations' cache saves.
+    Qa(Box<QaArgs>),
 }
 
 /// Options of `anllm eval ppl`.

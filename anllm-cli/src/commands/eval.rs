@@ -1,5 +1,9 @@
 //! `anllm eval …`: measures.
 
+mod markdown;
+mod qa;
+mod written;
+
 use std::path::Path;
 
 use anllm_core::{PolicyKind, Span};
@@ -18,6 +22,7 @@ use crate::output::Output;
 pub(crate) fn run(args: EvalArgs, output: &Output) -> anyhow::Result<()> {
     match args.command {
         EvalCommand::Ppl(args) => ppl(args, output),
+        EvalCommand::Qa(args) => qa::run(*args, output),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anllm_core::{AnchorMatcher, CacheStats, Place, SegmentTracker};
+use anllm_core::{AnchorMatcher, CacheStats, Place, Positions, SegmentTracker};
 use anllm_kernels::Kernels;
 use anllm_model::{Decoder, KvCache};
 use burn::tensor::Tensor;
@@ -43,6 +43,16 @@ impl<B: Kernels> Session<B> {
     /// Bytes that the cache's buffers occupy, empty slots included.
     pub fn allocated_bytes(&self) -> usize {
         self.cache.allocated_bytes()
+    }
+
+    /// Where the next token stands.
+    pub(super) fn tracker(&self) -> SegmentTracker {
+        self.tracker
+    }
+
+    /// Whether the policy counts positions anew: then texts cannot lie side by side.
+    pub fn renumbers(&self) -> bool {
+        self.cache.policy().positions() == Positions::Renumbered
     }
 
     /// What the sequence holds.

@@ -11,7 +11,7 @@ mod layer;
 mod ragged;
 mod snapshot;
 
-use anllm_core::{CachePolicy, CacheStats, ChunkPlan, Ledger, Place, Policy};
+use anllm_core::{Branches, CachePolicy, CacheStats, ChunkPlan, Ledger, Place, Policy};
 use anllm_kernels::Kernels;
 use burn::tensor::DType;
 use burn::tensor::backend::Backend;
@@ -78,6 +78,11 @@ impl<B: Kernels> KvCache<B> {
 
     pub(crate) fn advance(&mut self, places: &[Place]) -> ChunkPlan {
         self.ledger.advance(&*self.policy, places)
+    }
+
+    /// What continuations of the sequence see. They leave nothing in the cache.
+    pub(crate) fn plan(&self, branches: &Branches) -> ChunkPlan {
+        branches.plan(&*self.policy, self.ledger.entries())
     }
 
     pub(crate) fn layer_mut(&mut self, number: usize) -> &mut LayerCache<B> {

@@ -7,6 +7,7 @@ mod adapter;
 mod attention;
 mod batch;
 mod block;
+mod branches;
 mod linear;
 mod mask;
 mod mlp;
