@@ -148,7 +148,7 @@ fn ctrl_c_keeps_the_answers_so_far() {
     use std::time::{Duration, Instant};
 
     let folder = TempDir::new().unwrap();
-    let many: String = (0..3000)
+    let many: String = (0..500)
         .map(|n| {
             format!("{{\"goal\": \"count to {n}\", \"sol1\": \"begin with one\", \"sol2\": \"begin\", \"label\": 0}}\n")
         })
@@ -161,11 +161,11 @@ fn ctrl_c_keeps_the_answers_so_far() {
     };
     let mut first = common::plain();
     arguments(&mut first);
-    let mut running = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let running = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let kept = folder.path().join("unfinished_piqa_0shot.jsonl");
     let count = || fs::read_to_string(&kept).map_or(0, |text| text.lines().count());
     let start = Instant::now();
-    while count() < 20 {
+    while count() < 5 {
         assert!(start.elapsed() < Duration::from_secs(120), "no answers come");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -180,13 +180,13 @@ fn ctrl_c_keeps_the_answers_so_far() {
     assert_eq!(ended.status.code(), Some(130), "{said}");
     assert!(said.contains("--resume goes on"), "{said}");
     let before = count() - 1;
-    assert!(before < 3000);
+    assert!(before < 500);
 
     let mut second = common::plain();
     arguments(&mut second);
     let ended = second.arg("--resume").output().unwrap();
     let row: Value = serde_json::from_slice(&ended.stdout).unwrap();
-    assert_eq!(row["n"], 3000);
+    assert_eq!(row["n"], 500);
     assert!(!kept.exists());
 }
 

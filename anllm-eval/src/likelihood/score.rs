@@ -64,8 +64,13 @@ pub fn score<B: Kernels>(
             found.greedy &= best[row] == i64::from(id);
         }
     }
+    checked(found, session.seen() + forest.continuations.len())
+}
+
+/// Refuses likelihoods that are no numbers.
+fn checked(found: Vec<Likelihood>, tokens: usize) -> Result<Vec<Likelihood>, InferError> {
     match found.iter().any(|found| found.sum.is_nan()) {
-        true => Err(InferError::NotANumber { tokens: session.seen() + forest.continuations.len() }),
+        true => Err(InferError::NotANumber { tokens }),
         false => Ok(found),
     }
 }
@@ -95,7 +100,7 @@ fn one_by_one<B: Kernels>(
         })?;
         found.push(likelihood);
     }
-    Ok(found)
+    checked(found, session.seen())
 }
 
 /// The log-likelihood of each pair of a row and an id, and the likeliest id of each row. Rows are the tokens `slots` of
