@@ -53,7 +53,7 @@ fn a_record_that_fits_no_task_is_named_with_its_line() {
     let error = refused("openbookqa", |fields| drop(fields.remove("question_stem")));
     assert!(error.contains("no field `question_stem`") && error.contains("it has id, "), "{error}");
     let error = refused("openbookqa", |fields| drop(fields.insert("answerKey".into(), json!("E"))));
-    assert!(error.contains("\"E\" is not a choice: expected one of A, B, C, D"), "{error}");
+    assert!(error.contains("'E' is not a choice: expected one of A, B, C, D"), "{error}");
     let error = refused("piqa", |fields| drop(fields.insert("label".into(), json!(2))));
     assert!(error.contains("2 is not a choice: expected one of 0 to 1"), "{error}");
     let error = refused("piqa", |fields| drop(fields.insert("label".into(), json!(-1))));

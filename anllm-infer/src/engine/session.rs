@@ -45,11 +45,6 @@ impl<B: Kernels> Session<B> {
         self.cache.allocated_bytes()
     }
 
-    /// Where the next token stands.
-    pub(super) fn tracker(&self) -> SegmentTracker {
-        self.tracker
-    }
-
     /// Whether the policy counts positions anew: then texts cannot lie side by side.
     pub fn renumbers(&self) -> bool {
         self.cache.policy().positions() == Positions::Renumbered
