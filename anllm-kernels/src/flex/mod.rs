@@ -4,11 +4,11 @@
 mod attention;
 mod exp;
 mod gate;
-mod halves;
 mod lanes;
 mod linear;
 mod norm;
 mod packed;
+mod panel;
 mod rotary;
 mod tensors;
 mod vectors;
@@ -106,20 +106,9 @@ impl Kernels for Flex {
     }
 
     fn times_transposed(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [rows, width] = [x.layout().shape()[0], x.layout().shape()[1]];
-        // A weight that does not lie row by row would be copied first.
-        let fits = all_f32(&[&x, &weight]) && weight.is_contiguous();
-        let few = width > 0 && (1..=linear::FEW).contains(&rows);
-        let halves = x.dtype() == DType::F32 && weight.dtype() != DType::F32;
-        if few
-            && halves
-            && let Some(result) = halves::few_rows(&x, &weight)
-        {
-            return result;
-        }
-        match few && fits {
-            true => linear::few_rows(&x, &weight),
-            false => crate::linear::reference::<Self>(x, weight),
+        match linear::times_transposed(&x, &weight) {
+            Some(result) => result,
+            None => crate::linear::reference::<Self>(x, weight),
         }
     }
 

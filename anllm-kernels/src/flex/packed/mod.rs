@@ -1,8 +1,8 @@
 //! Products with matrices of few bits, which stay packed.
 //!
 //! A few rows of `x` are rounded to integers and multiplied as such, 16 rows of the weights at once: reading the
-//! weights is what takes time. With many rows the products do, and floats have the faster ones: each block is unpacked
-//! in registers, once for all rows of a tile.
+//! weights is what takes time. With many rows the products do, and floats have the faster ones: sixteen rows of the
+//! weights are unpacked into a panel, once for all rows of `x`.
 
 mod blocks;
 mod rounded;
@@ -15,8 +15,9 @@ use rayon::prelude::*;
 
 use self::blocks::Multiplied;
 use self::rounded::rounded;
-use self::tile::{Input, Piece, TILE};
+use self::tile::{Floats, Integers};
 use super::lanes;
+use super::panel::{self, groups_at_once};
 use super::tensors::{filled, values};
 use crate::packed::{PackedMatrix, ROWS, VALUES, each_type};
 
@@ -29,27 +30,15 @@ const FEW: usize = 7;
 pub(super) fn times_packed(x: &FlexTensor, weight: &PackedMatrix) -> FlexTensor {
     let rows = x.layout().shape()[0];
     let [out, width] = weight.dims();
-    // `[groups, N, 16]` first: what a thread writes lies in a row.
-    let mut sums = vec![0.0; out.div_ceil(ROWS) * rows * ROWS];
-    if rows > 0 && width > 0 {
-        let x = values(x);
-        let x = whole_blocks(&x, width);
-        let columns = width.div_ceil(VALUES);
-        each_type!(weight.blocks(), blocks => multiply(&x, blocks, columns, &mut sums));
+    if rows * out * width == 0 {
+        return filled(vec![0.0; rows * out], [rows, out]);
     }
-    if rows == 1 {
-        sums.truncate(out);
-        return filled(sums, [1, out]);
-    }
-    let mut result = vec![0.0; rows * out];
-    if out > 0 {
-        result.par_chunks_mut(out).enumerate().with_min_len(16).for_each(|(row, result)| {
-            for (group, result) in result.chunks_mut(ROWS).enumerate() {
-                let from = (group * rows + row) * ROWS;
-                result.copy_from_slice(&sums[from..from + result.len()]);
-            }
-        });
-    }
+    let x = values(x);
+    let x = whole_blocks(&x, width);
+    let result = each_type!(weight.blocks(), blocks => match rows <= FEW {
+        true => few(&x, rows, blocks, out),
+        false => many(&x, rows, blocks, out),
+    });
     filled(result, [rows, out])
 }
 
@@ -66,29 +55,39 @@ fn whole_blocks(x: &[f32], width: usize) -> Cow<'_, [f32]> {
     Cow::Owned(rows)
 }
 
-/// Rows of `width` values, eight side by side.
-fn side_by_side(x: &[f32], width: usize) -> Vec<[f32; TILE]> {
-    let rows = x.len() / width;
-    let mut tiles = vec![[0.0; TILE]; rows.div_ceil(TILE) * width];
-    tiles.par_chunks_mut(width).zip(x.par_chunks(TILE * width)).with_min_len(8).for_each(|(tile, x)| {
-        for (lane, x) in x.chunks_exact(width).enumerate() {
-            tile.iter_mut().zip(x).for_each(|(values, x)| values[lane] = *x);
-        }
-    });
-    tiles
-}
-
-/// `x` is `[N, columns·32]`, `blocks` `[groups, columns]`, `sums` `[groups, N, 16]`.
-fn multiply<T: Multiplied>(x: &[f32], blocks: &[T], columns: usize, sums: &mut [f32]) {
-    let rows = x.len() / (columns * VALUES);
-    let (integers, floats) = match rows <= FEW {
-        true => (rounded(x), Vec::new()),
-        false => (Vec::new(), side_by_side(x, columns * VALUES)),
-    };
-    let x = if rows <= FEW { Input::Integers(&integers) } else { Input::Floats(&floats) };
+/// `x` is `[N, columns·32]`, `blocks` `[groups, columns]`, the result `[N, out]`.
+fn few<T: Multiplied>(x: &[f32], rows: usize, blocks: &[T], out: usize) -> Vec<f32> {
+    let columns = x.len() / rows / VALUES;
+    let x = rounded(x);
+    // `[groups, N, 16]` first: what a thread writes lies in a row.
+    let mut sums = vec![0.0; blocks.len() / columns * rows * ROWS];
     let piece = (PIECE / (columns * size_of::<T>())).max(1);
     let pieces = sums.par_chunks_mut(piece * rows * ROWS).zip(blocks.par_chunks(piece * columns));
-    pieces.for_each(|(sums, blocks)| lanes::run(Piece { x, rows, blocks, columns, sums }));
+    pieces.for_each(|(sums, blocks)| lanes::run(Integers { x: &x, rows, blocks, columns, sums }));
+    if rows == 1 {
+        sums.truncate(out);
+        return sums;
+    }
+    let mut result = vec![0.0; rows * out];
+    for (row, result) in result.chunks_exact_mut(out).enumerate() {
+        for (group, result) in result.chunks_mut(ROWS).enumerate() {
+            let from = (group * rows + row) * ROWS;
+            result.copy_from_slice(&sums[from..from + result.len()]);
+        }
+    }
+    result
+}
+
+/// The same where the products are what takes time.
+fn many<T: Multiplied>(x: &[f32], rows: usize, blocks: &[T], out: usize) -> Vec<f32> {
+    let columns = x.len() / rows / VALUES;
+    let piece = groups_at_once(rows, columns * VALUES);
+    let mut result = vec![0.0; rows * out];
+    let pieces = panel::columns(&mut result, out, piece * ROWS);
+    pieces.into_par_iter().zip(blocks.par_chunks(piece * columns)).for_each(|(into, blocks)| {
+        lanes::run(Floats { x, blocks, columns, into });
+    });
+    result
 }
 
 #[cfg(test)]
@@ -99,40 +98,42 @@ mod tests {
 
     #[test]
     fn every_kind_of_lanes_gives_what_plain_ones_give() {
-        fn sums<T: Multiplied>(lanes: impl Lanes, x: Input<'_>, rows: usize, blocks: &[T]) -> Vec<f32> {
-            let columns = 4;
-            let mut sums = vec![0.0; blocks.len() / columns * rows * ROWS];
-            Piece { x, rows, blocks, columns, sums: &mut sums }.on(lanes);
-            sums
+        /// Products of integers, and of floats.
+        fn sums<T: Multiplied>(lanes: impl Lanes, x: &[f32], rows: usize, blocks: &[T]) -> [Vec<f32>; 2] {
+            let columns = x.len() / rows / VALUES;
+            let out = blocks.len() / columns * ROWS;
+            let [mut integers, mut floats] = [vec![0.0; rows * out], vec![0.0; rows * out]];
+            Integers { x: &rounded(x), rows, blocks, columns, sums: &mut integers }.on(lanes);
+            for into in panel::columns(&mut floats, out, out) {
+                Floats { x, blocks, columns, into }.on(lanes);
+            }
+            [integers, floats]
         }
         let (out, width, rows) = (48, 128, 13);
         let value = |i: usize| ((i * 7919 % 1013) as f32 / 506.0 - 1.0) * (i % 5) as f32;
-        let floats: Vec<f32> = (0..rows * width).map(value).collect();
-        let (integers, floats) = (rounded(&floats), side_by_side(&floats, width));
+        let x: Vec<f32> = (0..rows * width).map(value).collect();
         let weight: Vec<f32> = (0..out * width).map(|i| value(i + 3)).collect();
         for kind in [PackedType::Q8_0, PackedType::Q4_0, PackedType::Q4_1] {
             let matrix = PackedMatrix::nearest(kind, [out, width], &weight);
-            for x in [Input::Integers(&integers), Input::Floats(&floats)] {
-                each_type!(matrix.blocks(), blocks => {
-                    let plain = sums(Plain, x, rows, blocks);
-                    let check = |found: Vec<f32>, name: &str| {
-                        for (a, b) in found.iter().zip(&plain) {
-                            // Integers are exact everywhere; fused multiplications round once less.
-                            assert!((a - b).abs() <= 1e-4 + 1e-5 * b.abs(), "{kind} on {name}: {a} instead of {b}");
-                        }
-                    };
-                    #[cfg(target_arch = "x86_64")]
-                    {
-                        if let Some(simd) = pulp::x86::V3::try_new() {
-                            check(sums(simd, x, rows, blocks), "AVX2");
-                        }
-                        if let Some(simd) = pulp::x86::V4::try_new() {
-                            check(sums(simd, x, rows, blocks), "AVX-512");
-                        }
+            each_type!(matrix.blocks(), blocks => {
+                let plain = sums(Plain, &x, rows, blocks);
+                let check = |found: [Vec<f32>; 2], name: &str| {
+                    for (a, b) in found.iter().flatten().zip(plain.iter().flatten()) {
+                        // Integers are exact everywhere; fused multiplications round once less.
+                        assert!((a - b).abs() <= 1e-4 + 1e-5 * b.abs(), "{kind} on {name}: {a} instead of {b}");
                     }
-                    check(plain.clone(), "plain lanes");
-                });
-            }
+                };
+                #[cfg(target_arch = "x86_64")]
+                {
+                    if let Some(simd) = pulp::x86::V3::try_new() {
+                        check(sums(simd, &x, rows, blocks), "AVX2");
+                    }
+                    if let Some(simd) = pulp::x86::V4::try_new() {
+                        check(sums(simd, &x, rows, blocks), "AVX-512");
+                    }
+                }
+                check(plain.clone(), "plain lanes");
+            });
         }
     }
 }
