@@ -128,7 +128,9 @@ fn attention(c: &mut Criterion) {
 }
 
 fn products(c: &mut Criterion) {
-    for (rows, out, width) in [(1, 49152, MODEL), (1, MLP, MODEL), (8, MLP, MODEL), (512, MLP, MODEL)] {
+    // One row is a decode step, a few are a batch of them, hundreds a prompt.
+    let layer = [1, 2, 4, 7, 8, 16, 32, 64, 512].map(|rows| (rows, MLP, MODEL));
+    for (rows, out, width) in [(1, 49152, MODEL)].into_iter().chain(layer) {
         let (x, weight) = (noise([rows, width]), noise([out, width]));
         let operations = 2 * rows * out * width;
         let others = rows * (width + out) * 4;

@@ -72,16 +72,31 @@ proptest! {
         }
     }
 
+    /// Few rows and many, whatever the weights' width, and edges that fill no vector.
     #[test]
-    fn sixteen_bit_weights_give_what_their_values_give(
-        brain: bool, out in 1usize..40, width in 1usize..150, rows in 1usize..7, seed: u64,
+    fn float_weights_give_what_their_values_give(
+        dtype in prop::sample::select(&[DType::F32, DType::F16, DType::BF16]),
+        out in 1usize..40, width in 1usize..150, rows in 1usize..23, seed: u64,
     ) {
-        let dtype = if brain { DType::BF16 } else { DType::F16 };
         let weight = tensor(noise(out * width, seed), [out, width]).cast(FloatDType::from(dtype));
         let x = noise(rows * width, seed ^ 1);
         let found = linear(tensor(x.clone(), [rows, width]), weight.clone());
         prop_assert_eq!(found.dtype(), DType::F32);
         check(&values(found), &on_paper(&x, &values(weight.cast(FloatDType::F32)), width), 1e-6)?;
+    }
+
+    /// As with packed weights: a batch of a few requests gives what each alone does.
+    #[test]
+    fn a_row_alone_gives_the_same_with_float_weights(
+        dtype in prop::sample::select(&[DType::F32, DType::F16, DType::BF16]),
+        out in 1usize..40, width in 1usize..100, rows in 2usize..8, seed: u64,
+    ) {
+        let weight = tensor(noise(out * width, seed), [out, width]).cast(FloatDType::from(dtype));
+        let x = noise(rows * width, seed ^ 1);
+        let together = values(linear(tensor(x.clone(), [rows, width]), weight.clone()));
+        for (x, together) in x.chunks_exact(width).zip(together.chunks_exact(out)) {
+            prop_assert_eq!(values(linear(tensor(x.to_vec(), [1, width]), weight.clone())), together);
+        }
     }
 
     /// The nearest blocks are at most half a step off, a step being the block's range over the number of steps; 4-bit

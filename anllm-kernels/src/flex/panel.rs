@@ -1,7 +1,7 @@
 //! Many rows with sixteen rows of a weight matrix, which stand as floats side by side: a *panel* `[in, 16]`, small enough
 //! for the processor's caches, made once for all rows of `x`.
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, OnLanes};
 use crate::packed::ROWS;
 
 /// Some columns of every row of a result: what one thread writes.
@@ -27,27 +27,38 @@ pub(super) fn groups_at_once(rows: usize, width: usize) -> usize {
     (WORK / (rows * width * ROWS).max(1)).max(1)
 }
 
-/// `x` `[N, in]` times the panel, into the columns from `first` on of each row: sixteen, or as many as there are left.
-#[inline(always)]
-pub(super) fn multiply<L: Lanes>(lanes: L, x: &[f32], panel: &[[f32; ROWS]], into: &mut Columns<'_>, first: usize) {
-    let width = panel.len();
-    let rows = into.len();
-    // As even as can be: a tile of few rows waits for its own sums.
-    let tiles = rows.div_ceil(L::AT_ONCE);
-    for tile in 0..tiles {
-        let part = rows * tile / tiles..rows * (tile + 1) / tiles;
-        let x = &x[part.start * width..part.end * width];
-        let into = &mut into[part];
-        match into.len() {
-            1 => some::<_, 1>(lanes, x, panel, into, first),
-            2 => some::<_, 2>(lanes, x, panel, into, first),
-            3 => some::<_, 3>(lanes, x, panel, into, first),
-            4 => some::<_, 4>(lanes, x, panel, into, first),
-            5 => some::<_, 5>(lanes, x, panel, into, first),
-            6 => some::<_, 6>(lanes, x, panel, into, first),
-            7 if L::AT_ONCE >= 7 => some::<_, 7>(lanes, x, panel, into, first),
-            8 if L::AT_ONCE >= 8 => some::<_, 8>(lanes, x, panel, into, first),
-            more => unreachable!("{more} rows at once, of {} at most", L::AT_ONCE),
+/// `x` `[N, in]` times a panel `[in, 16]`.
+pub(super) struct Product<'a, 'b> {
+    pub(super) x: &'a [f32],
+    pub(super) panel: &'a [[f32; ROWS]],
+    pub(super) into: &'a mut Columns<'b>,
+    /// The first column that is written of each row: sixteen, or as many as there are left.
+    pub(super) first: usize,
+}
+
+impl OnLanes for Product<'_, '_> {
+    #[inline(always)]
+    fn on<L: Lanes>(self, lanes: L) {
+        let Self { x, panel, into, first } = self;
+        let width = panel.len();
+        let rows = into.len();
+        // As even as can be: a tile of few rows waits for its own sums.
+        let tiles = rows.div_ceil(L::AT_ONCE);
+        for tile in 0..tiles {
+            let part = rows * tile / tiles..rows * (tile + 1) / tiles;
+            let x = &x[part.start * width..part.end * width];
+            let into = &mut into[part];
+            match into.len() {
+                1 => some::<_, 1>(lanes, x, panel, into, first),
+                2 => some::<_, 2>(lanes, x, panel, into, first),
+                3 => some::<_, 3>(lanes, x, panel, into, first),
+                4 => some::<_, 4>(lanes, x, panel, into, first),
+                5 => some::<_, 5>(lanes, x, panel, into, first),
+                6 => some::<_, 6>(lanes, x, panel, into, first),
+                7 if L::AT_ONCE >= 7 => some::<_, 7>(lanes, x, panel, into, first),
+                8 if L::AT_ONCE >= 8 => some::<_, 8>(lanes, x, panel, into, first),
+                more => unreachable!("{more} rows at once, of {} at most", L::AT_ONCE),
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::lanes::{self, Lanes, OnLanes};
-use super::super::panel::{Columns, columns, groups_at_once, multiply};
+use super::super::panel::{Product, columns, groups_at_once};
 use super::stored::Stored;
 use crate::packed::ROWS;
 
@@ -13,35 +13,31 @@ pub(super) fn product<T: Stored>(x: &[f32], weight: &[T], width: usize) -> Vec<f
     let mut result = vec![0.0; rows * out];
     let piece = groups_at_once(rows, width) * ROWS;
     let pieces = columns(&mut result, out, piece);
-    pieces.into_par_iter().zip(weight.par_chunks(piece * width)).for_each(|(into, weight)| {
-        lanes::run(Piece { x, weight, width, into });
+    pieces.into_par_iter().zip(weight.par_chunks(piece * width)).for_each(|(mut into, weight)| {
+        let mut panel = vec![[0.0; ROWS]; width];
+        for (group, weight) in weight.chunks(ROWS * width).enumerate() {
+            lanes::run(Fill { weight, panel: &mut panel });
+            lanes::run(Product { x, panel: &panel, into: &mut into, first: group * ROWS });
+        }
     });
     result
 }
 
-struct Piece<'a, T> {
-    /// `[N, in]`.
-    x: &'a [f32],
-    /// Some rows of the weight, `[…, in]`.
+/// Some rows of a weight, up to sixteen, as a panel. Where rows are missing the last one stands in for them.
+struct Fill<'a, T> {
+    /// `[16, in]`.
     weight: &'a [T],
-    /// `in`.
-    width: usize,
-    into: Columns<'a>,
+    /// `[in, 16]`.
+    panel: &'a mut [[f32; ROWS]],
 }
 
-impl<T: Stored> OnLanes for Piece<'_, T> {
+impl<T: Stored> OnLanes for Fill<'_, T> {
     #[inline(always)]
     fn on<L: Lanes>(self, lanes: L) {
-        let Self { x, weight, width, mut into } = self;
-        let mut panel = vec![[0.0; ROWS]; width];
-        for (group, weight) in weight.chunks(ROWS * width).enumerate() {
-            fill(lanes, weight, &mut panel);
-            multiply(lanes, x, &panel, &mut into, group * ROWS);
-        }
+        fill(lanes, self.weight, self.panel);
     }
 }
 
-/// `[16, in]` as `[in, 16]`. Where rows are missing the last one stands in for them.
 #[inline(always)]
 fn fill<L: Lanes, T: Stored>(lanes: L, weight: &[T], panel: &mut [[f32; ROWS]]) {
     let width = panel.len();

@@ -15,9 +15,9 @@ use rayon::prelude::*;
 
 use self::blocks::Multiplied;
 use self::rounded::rounded;
-use self::tile::{Floats, Integers};
+use self::tile::{Integers, Unpacked};
 use super::lanes;
-use super::panel::{self, groups_at_once};
+use super::panel::{Product, columns as columns_of, groups_at_once};
 use super::tensors::{filled, values};
 use crate::packed::{PackedMatrix, ROWS, VALUES, each_type};
 
@@ -83,9 +83,13 @@ fn many<T: Multiplied>(x: &[f32], rows: usize, blocks: &[T], out: usize) -> Vec<
     let columns = x.len() / rows / VALUES;
     let piece = groups_at_once(rows, columns * VALUES);
     let mut result = vec![0.0; rows * out];
-    let pieces = panel::columns(&mut result, out, piece * ROWS);
-    pieces.into_par_iter().zip(blocks.par_chunks(piece * columns)).for_each(|(into, blocks)| {
-        lanes::run(Floats { x, blocks, columns, into });
+    let pieces = columns_of(&mut result, out, piece * ROWS);
+    pieces.into_par_iter().zip(blocks.par_chunks(piece * columns)).for_each(|(mut into, blocks)| {
+        let mut panel = vec![[0.0; ROWS]; columns * VALUES];
+        for (group, blocks) in blocks.chunks_exact(columns).enumerate() {
+            lanes::run(Unpacked { blocks, panel: &mut panel });
+            lanes::run(Product { x, panel: &panel, into: &mut into, first: group * ROWS });
+        }
     });
     result
 }
@@ -104,8 +108,10 @@ mod tests {
             let out = blocks.len() / columns * ROWS;
             let [mut integers, mut floats] = [vec![0.0; rows * out], vec![0.0; rows * out]];
             Integers { x: &rounded(x), rows, blocks, columns, sums: &mut integers }.on(lanes);
-            for into in panel::columns(&mut floats, out, out) {
-                Floats { x, blocks, columns, into }.on(lanes);
+            let mut panel = vec![[0.0; ROWS]; columns * VALUES];
+            for (mut into, blocks) in columns_of(&mut floats, out, ROWS).into_iter().zip(blocks.chunks_exact(columns)) {
+                Unpacked { blocks, panel: &mut panel }.on(lanes);
+                Product { x, panel: &panel, into: &mut into, first: 0 }.on(lanes);
             }
             [integers, floats]
         }

@@ -1,7 +1,6 @@
 //! Rows of `x` with sixteen rows of the weights at a time.
 
 use super::super::lanes::{Lanes, OnLanes};
-use super::super::panel::{Columns, multiply};
 use super::blocks::Multiplied;
 use super::rounded::{FINE, Rounded};
 use crate::packed::{ROWS, VALUES};
@@ -34,27 +33,19 @@ impl<T: Multiplied> OnLanes for Integers<'_, T> {
     }
 }
 
-/// Rows of floats with some groups of rows of the weights.
-pub(super) struct Floats<'a, T> {
-    /// `[N, columns·32]`.
-    pub(super) x: &'a [f32],
-    /// `[groups, columns]`.
+/// Sixteen rows of the weights as a panel.
+pub(super) struct Unpacked<'a, T> {
+    /// `[columns]`.
     pub(super) blocks: &'a [T],
-    pub(super) columns: usize,
-    /// `[N, 16·groups]`, the last group's columns perhaps fewer.
-    pub(super) into: Columns<'a>,
+    /// `[columns·32, 16]`.
+    pub(super) panel: &'a mut [[f32; ROWS]],
 }
 
-impl<T: Multiplied> OnLanes for Floats<'_, T> {
+impl<T: Multiplied> OnLanes for Unpacked<'_, T> {
     #[inline(always)]
     fn on<L: Lanes>(self, lanes: L) {
-        let Self { x, blocks, columns, mut into } = self;
-        let mut panel = vec![[0.0; ROWS]; columns * VALUES];
-        for (group, blocks) in blocks.chunks_exact(columns).enumerate() {
-            for (block, panel) in blocks.iter().zip(panel.as_chunks_mut().0) {
-                unpack(lanes, block, panel);
-            }
-            multiply(lanes, x, &panel, &mut into, group * ROWS);
+        for (block, panel) in self.blocks.iter().zip(self.panel.as_chunks_mut().0) {
+            unpack(lanes, block, panel);
         }
     }
 }
