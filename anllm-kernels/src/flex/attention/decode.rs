@@ -236,8 +236,8 @@ fn weighted<'a, S: Simd, const N: usize>(
     let whole = width / at_once * at_once;
     for first in (0..whole).step_by(at_once) {
         let mut sums = [[simd.splat_f32s(0.0); 4]; N];
-        for number in 0..count {
-            if let [a, b, c, d] = S::as_simd_f32s(&value(number)[first..first + at_once]).0 {
+        for (number, value) in (0..count).map(&value).enumerate() {
+            if let [a, b, c, d] = S::as_simd_f32s(&value[first..first + at_once]).0 {
                 for n in 0..N {
                     let share = simd.splat_f32s(shares[n][number]);
                     sums[n][0] = simd.mul_add_f32s(*a, share, sums[n][0]);
@@ -255,14 +255,9 @@ fn weighted<'a, S: Simd, const N: usize>(
         }
     }
     if whole < width {
-        for n in 0..N {
-            for number in 0..count {
-                add_scaled(
-                    simd,
-                    shares[n][number],
-                    &value(number)[whole..],
-                    &mut output[n * width + whole..][..width - whole],
-                );
+        for (shares, output) in shares.iter().zip(output.chunks_exact_mut(width)) {
+            for (number, &share) in shares.iter().enumerate() {
+                add_scaled(simd, share, &value(number)[whole..], &mut output[whole..]);
             }
         }
     }
