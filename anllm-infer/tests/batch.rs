@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anllm_core::{AnchorPolicy, FullPolicy};
+use anllm_infer::prefix::PrefixStore;
 use anllm_infer::{
     BatchError, Event, Generation, InferError, Limits, Request, RequestId, Sampling, Scheduler, Status, StopReason,
     TokenLogprobs,
@@ -124,13 +125,14 @@ proptest! {
         rows in 1usize..7,
         step_tokens in 1usize..50,
         budget in prop::option::of(2usize..12),
+        prefix_bytes in prop::sample::select(vec![0, 40_000, 1 << 30]),
         first in 0usize..100,
     ) {
         let (engine, tokenizer) = load("llama-gqa-tied");
         let all = policies();
         // Enough for the largest request, and not for many.
         let largest = engine.session(FullPolicy).bytes_for(128);
-        let limits = Limits { rows, step_tokens, cache_bytes: budget.map_or(usize::MAX, |budget| largest * budget / 2) };
+        let limits = Limits { rows, step_tokens, cache_bytes: budget.map_or(usize::MAX, |budget| largest * budget / 2), prefix_bytes };
         let heard = Heard::default();
         let mut scheduler = Scheduler::new(&engine, &tokenizer, limits);
         let mut submitted: Vec<(RequestId, Request, bool)> = Vec::new();
@@ -140,6 +142,7 @@ proptest! {
             assert!(status.reading + status.writing <= rows, "{status:?}");
             assert!(status.cache_bytes <= status.reserved_bytes, "{status:?}");
             assert!(status.reserved_bytes <= limits.cache_bytes, "{status:?}");
+            assert!(status.prefixes.bytes <= prefix_bytes, "{status:?}");
         };
         for act in acts {
             match act {
@@ -162,7 +165,7 @@ proptest! {
         while !scheduler.is_idle() {
             step(&mut scheduler);
         }
-        prop_assert_eq!(scheduler.status(), Status::default());
+        prop_assert_eq!(Status { prefixes: Default::default(), ..scheduler.status() }, Status::default());
         for (number, (_, request, may_end_early)) in submitted.into_iter().enumerate() {
             let (expected, shown) = alone(&engine, &tokenizer, Request { deadline: None, ..request });
             let found = heard.outcome(number);
@@ -216,7 +219,7 @@ fn requests_that_could_never_run_are_refused_at_once() {
 fn requests_wait_for_room_and_memory_comes_back() {
     let (engine, tokenizer) = load("llama-gqa-tied");
     let one = engine.session(FullPolicy).bytes_for(64);
-    let limits = Limits { rows: 8, step_tokens: 16, cache_bytes: 2 * one };
+    let limits = Limits { rows: 8, step_tokens: 16, cache_bytes: 2 * one, ..Limits::default() };
     let heard = Heard::default();
     let mut scheduler = Scheduler::new(&engine, &tokenizer, limits);
     let request = |number: usize| Request {
@@ -281,6 +284,73 @@ fn choices_read_the_prompt_once_and_draw_with_seeds_of_their_own() {
         same(generation, &alone(&engine, &tokenizer, request).0);
     }
     assert_ne!(found[&0].tokens, found[&1].tokens);
+}
+
+#[test]
+fn equal_beginnings_are_read_once() {
+    let (engine, tokenizer) = load("llama-gqa-tied");
+    let system = prompt(40, 1);
+    let question = |number: u64| {
+        let ids = system.iter().copied().chain(prompt(5 + number as usize, 100 + number)).collect();
+        Request { max_new_tokens: 6, ignore_eos: true, ..Request::new(ids, AnchorPolicy) }
+    };
+    for policy in policies() {
+        let heard = Heard::default();
+        let limits = Limits { prefix_bytes: 1 << 20, step_tokens: 16, ..Limits::default() };
+        let mut scheduler = Scheduler::new(&engine, &tokenizer, limits);
+        let mut ask = |number: usize, request: Request| {
+            scheduler.submit(request.clone(), heard.listener(number, usize::MAX)).unwrap();
+            scheduler.run().unwrap();
+            let found = heard.outcome(number);
+            same(&found, &alone(&engine, &tokenizer, request).0);
+            (found, scheduler.status().prefixes)
+        };
+        let request = |number| Request { policy: policy.clone(), ..question(number) };
+        // The first two show where questions part, and the third begins there.
+        assert_eq!(ask(0, request(0)).0.cached_tokens, 0);
+        assert_eq!(ask(1, request(1)).0.cached_tokens, 0);
+        let (third, stats) = ask(2, request(2));
+        assert_eq!((third.cached_tokens, stats.hits, stats.tokens_saved), (40, 1, 40));
+        // A conversation goes on behind its own answer.
+        let mut next = request(2);
+        next.prompt.extend(&third.tokens);
+        next.prompt.extend(prompt(4, 9));
+        assert_eq!(ask(3, next.clone()).0.cached_tokens, 47 + 5, "all but the last token, which was never read");
+        // Scores of the prompt need the prompt to be read.
+        assert_eq!(ask(4, Request { prompt_logprobs: Some(0), ..next }).0.cached_tokens, 0);
+    }
+}
+
+#[test]
+fn a_store_forgets_what_was_not_used_for_longest() {
+    let (engine, _) = load("llama-gqa-tied");
+    let full = anllm_core::Policy::from(FullPolicy);
+    let session = |ids: &[u32]| {
+        let mut session = engine.session(FullPolicy);
+        engine.prefill(&mut session, ids).unwrap();
+        session
+    };
+    let texts: Vec<Vec<u32>> = (0..3).map(|n| prompt(20, n)).collect();
+    let each = session(&texts[0]).allocated_bytes() + 80;
+    let mut store = PrefixStore::new(2 * each + 1);
+    let longer = |ids: &[u32]| [ids, &[5]].concat();
+    store.insert(&full, &texts[0], session(&texts[0]));
+    store.insert(&full, &texts[1], session(&texts[1]));
+    assert_eq!(
+        store.longest(&full, &longer(&texts[0])).map(|(known, session)| (known, session.seen())),
+        Some((20, 20))
+    );
+    assert!(store.longest(&full, &texts[0]).is_none(), "somebody wants the last token's scores");
+    assert!(store.longest(&AnchorPolicy.into(), &longer(&texts[0])).is_none(), "another policy holds other entries");
+    store.insert(&full, &texts[2], session(&texts[2]));
+    assert_eq!((store.stats().sequences, store.stats().bytes), (2, 2 * each));
+    assert!(store.longest(&full, &longer(&texts[1])).is_none(), "the second was used before the first");
+    assert!(store.longest(&full, &longer(&texts[0])).is_some() && store.longest(&full, &longer(&texts[2])).is_some());
+    assert_eq!(store.parting(&full, &[&texts[2][..7], &[3, 3]].concat()), 7);
+    store.insert(&full, &prompt(200, 1), session(&prompt(200, 1)));
+    assert_eq!(store.stats().sequences, 2, "what is larger than the budget is not kept, and evicts nothing");
+    store.shrink_to(0);
+    assert_eq!((store.stats().sequences, store.stats().bytes), (0, 0));
 }
 
 #[test]

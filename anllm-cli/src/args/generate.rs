@@ -28,7 +28,7 @@ pub(crate) struct GenerateArgs {
     /// settings of its own, "max_new_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty",
     /// "presence_penalty", "frequency_penalty", "seed", "stop". Results come in the file's order; with --json one object
     /// a line. - is standard input.
-    #[arg(long, env = "ANLLM_PROMPTS", value_name = "FILE")]
+    #[arg(long, env = "ANLLM_PROMPTS", value_name = "FILE", conflicts_with = "prefix_cache")]
     pub(crate) prompts: Option<PathBuf>,
 
     /// With --prompts: how many are continued at once.

@@ -67,7 +67,11 @@ impl<B: Kernels> Scheduler<'_, B> {
     /// Finishes a row that is no longer among the others.
     pub(super) fn let_go(&mut self, row: Row<'_, B>, end: Result<StopReason, InferError>) {
         let Row { id, choice, branches, session, continuation, .. } = row;
-        self.finish(id, choice..choice + 1 + branches, continuation, session.stats(), end);
+        let kv = session.stats();
+        if end.is_ok() {
+            self.prefixes.keep(&continuation, session);
+        }
+        self.finish(id, choice..choice + 1 + branches, continuation, kv, end);
     }
 
     /// Tells the listener how these choices of a request ended, all alike.

@@ -12,11 +12,13 @@ pub struct Limits {
     pub step_tokens: usize,
     /// Bytes of all caches. A request is admitted when the most it can come to hold has room, by what its policy drops.
     pub cache_bytes: usize,
+    /// Bytes in which sequences that ended are kept, for requests that begin with the same tokens; 0 keeps none.
+    pub prefix_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rows: 16, step_tokens: 512, cache_bytes: usize::MAX }
+        Self { rows: 16, step_tokens: 512, cache_bytes: usize::MAX, prefix_bytes: 0 }
     }
 }
 

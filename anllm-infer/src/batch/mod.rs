@@ -12,6 +12,7 @@
 mod ending;
 mod event;
 mod limits;
+mod prefixes;
 mod row;
 mod scheduler;
 mod status;

@@ -27,9 +27,17 @@ pub(super) struct Row<'a, B: Kernels> {
     pub(super) session: Session<B>,
     pub(super) continuation: Continuation<'a>,
     pub(super) most_entries: usize,
+    /// After how many tokens the sequence is copied into the store: where another prompt was seen to part from it.
+    pub(super) keep_at: Option<usize>,
 }
 
 impl<B: Kernels> Row<'_, B> {
+    /// How many of the prompt's tokens may go at once.
+    pub(super) fn readable(&self) -> usize {
+        let left = self.continuation.left_to_read();
+        self.keep_at.map_or(left, |keep_at| left.min(keep_at - self.session.seen()))
+    }
+
     /// The most bytes that it and its branches can come to occupy, as things stand: each entry that was dropped makes
     /// it less.
     pub(super) fn reserved_bytes(&self) -> usize {

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::event::{Event, Listener, RequestId};
 use super::limits::{BatchError, Limits};
+use super::prefixes::Prefixes;
 use super::row::{Row, Waiting};
 use super::status::Status;
 use crate::engine::{Engine, Feed};
@@ -25,6 +26,7 @@ pub struct Scheduler<'a, B: Kernels> {
     /// In the order of admission.
     pub(super) rows: Vec<Row<'a, B>>,
     pub(super) listeners: BTreeMap<RequestId, Listener<'a>>,
+    pub(super) prefixes: Prefixes<B>,
     submitted: u64,
 }
 
@@ -42,6 +44,7 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
             waiting: VecDeque::new(),
             rows: Vec::new(),
             listeners: BTreeMap::new(),
+            prefixes: Prefixes::new(limits.prefix_bytes),
             submitted: 0,
         }
     }
@@ -110,6 +113,7 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
             writing,
             cache_bytes: self.rows.iter().map(|row| row.session.allocated_bytes()).sum(),
             reserved_bytes: self.reserved_bytes(),
+            prefixes: self.prefixes.stats(),
         }
     }
 
@@ -155,12 +159,14 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
             let needed = session.bytes_for(first.most_entries).saturating_mul(first.choices);
             let fits = taken + first.choices <= self.limits.rows
                 && self.reserved_bytes().saturating_add(needed) <= self.limits.cache_bytes;
-            let Some(Waiting { id, choices, continuation, most_entries }) =
+            let Some(Waiting { id, choices, mut continuation, most_entries }) =
                 fits.then(|| self.waiting.pop_front()).flatten()
             else {
                 return;
             };
-            self.rows.push(Row { id, choice: 0, branches: choices - 1, session, continuation, most_entries });
+            let (session, keep_at) = self.prefixes.start(&mut continuation, session);
+            let branches = choices - 1;
+            self.rows.push(Row { id, choice: 0, branches, session, continuation, most_entries, keep_at });
         }
     }
 
@@ -175,7 +181,7 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
         let share = |row: &Row<'_, B>| match row.continuation.is_writing() {
             true => 1,
             false => {
-                let share = left.min(row.continuation.left_to_read());
+                let share = left.min(row.readable());
                 left -= share;
                 share
             }
@@ -202,6 +208,7 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
         let mut branched = Vec::new();
         for ((number, tokens), scores) in fed.into_iter().zip(scores.each_mut()) {
             let row = &mut self.rows[number];
+            self.prefixes.pass_by(row);
             let Some(scores) = row.continuation.processed(tokens, scores, vocab) else { continue };
             let branches = std::mem::take(&mut row.branches);
             let row = &self.rows[number];

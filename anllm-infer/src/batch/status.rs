@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::prefix::StoreStats;
+
 /// A scheduler's account at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Status {
@@ -15,4 +17,6 @@ pub struct Status {
     pub cache_bytes: usize,
     /// The most that they can come to occupy.
     pub reserved_bytes: usize,
+    /// What is kept of sequences that ended.
+    pub prefixes: StoreStats,
 }

@@ -108,6 +108,12 @@ impl<'t> Continuation<'t> {
         self.left_to_read().saturating_add(self.request.max_new_tokens.saturating_sub(self.made().max(1)))
     }
 
+    /// The session has the prompt's first `tokens` already.
+    pub(crate) fn skip(&mut self, tokens: usize) {
+        self.read = tokens.min(self.prompt_len());
+        self.cached = self.read;
+    }
+
     /// What the model processes next, at most `limit` tokens, and whose scores are wanted.
     pub(crate) fn next(&mut self, limit: usize) -> (&[u32], Wanted) {
         self.clock.starts();

@@ -18,6 +18,7 @@ mod head;
 mod layout;
 mod merge;
 mod resume;
+mod store;
 mod verify;
 
 pub use build::{LivePrefix, PrefixBuilder};
@@ -27,6 +28,7 @@ pub use file::{PrefixFile, write_prefix};
 pub use head::{Geometry, Identity, PartRecord, PrefixHead, PrefixRecord};
 pub use merge::MergedPrefix;
 pub use resume::Resumed;
+pub use store::{PrefixStore, StoreStats};
 pub use verify::Demonstration;
 
 /// Keys and values of one layer, `[S, K, D]` each, row-major.
