@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cache;
+mod chat;
 mod config;
 mod pieces;
 mod tokenizer;
@@ -21,6 +22,7 @@ pub mod checkpoint;
 pub mod decoder;
 
 pub use cache::{Chunk, KvCache, LayerCache};
+pub use chat::{ChatTemplate, Message, TemplateError};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{Architecture, ModelConfig, RopeChoice, RopeConfig, RopeScaling, ScalingChoice, ScalingError};
 pub use decoder::Decoder;

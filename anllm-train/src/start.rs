@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anllm_core::{AnchorInserter, AnchorMatcher, AnchorRule, Punkt, SentenceSplitter, SplitterKind, Vocabulary};
 use anllm_model::checkpoint::{AddedEmbedding, RandomWeights, Settings};
-use anllm_model::{Checkpoint, ModelConfig, Tokenizer};
+use anllm_model::{ChatTemplate, Checkpoint, ModelConfig, Tokenizer};
 use serde_json::{Value, json};
 
 use crate::config::{TokenizerChoice, TrainConfig};
-use crate::data::source::{ChatTemplate, SourceConfig, SourceContext, Sources};
+use crate::data::source::{SourceConfig, SourceContext, Sources};
 use crate::data::{Part, Reading, Rows, TokenFile, TrainingData};
 use crate::error::TrainError;
 use crate::vocabulary;
@@ -82,7 +82,7 @@ impl Start {
         let reading =
             Reading { tokenizer: &self.tokenizer, tokenizer_json: &json, inserter: inserter.as_ref(), begin, end };
         let folder = data.cache.clone().unwrap_or_else(|| config.save.output.join("tokens"));
-        let context = SourceContext { chat: chat_template(&self.checkpoint) };
+        let context = SourceContext { chat: chat_template(&self.checkpoint, &self.tokenizer) };
         let open = |configs: &[SourceConfig]| -> Result<Vec<(TokenFile, f64)>, TrainError> {
             let sources = Sources::open(configs, context.clone())?;
             sources.iter().map(|source| Ok((reading.tokens(source, &folder)?, source.weight()))).collect()
@@ -159,13 +159,12 @@ fn added(how: &str) -> Result<AddedEmbedding, TrainError> {
     }
 }
 
-fn chat_template(checkpoint: &Checkpoint) -> Option<ChatTemplate> {
-    let settings = checkpoint.settings().tokenizer_config.as_ref()?;
-    let text = |key: &str| match &settings[key] {
-        Value::String(text) => text.clone(),
-        other => other["content"].as_str().unwrap_or_default().to_owned(),
-    };
-    ChatTemplate::new(settings["chat_template"].as_str()?, &text("bos_token"), &text("eos_token")).ok()
+/// The checkpoint's own template. A wrong one hinders nobody who has no chats to learn from; who has is told of it.
+fn chat_template(checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> Option<ChatTemplate> {
+    checkpoint.chat_template(tokenizer, None).unwrap_or_else(|error| {
+        tracing::warn!("{}: {error}", checkpoint.path().display());
+        None
+    })
 }
 
 /// A checkpoint that nobody trained.

@@ -248,12 +248,39 @@ fn open_folder(folder: &Path) -> Result<Opened, CheckpointError> {
         config: read_json(&config_path)?,
         generation: optional("generation_config.json")?,
         tokenizer: optional("tokenizer.json")?,
-        tokenizer_config: optional("tokenizer_config.json")?,
+        tokenizer_config: with_template_files(folder, optional("tokenizer_config.json")?)?,
     };
     // Settings are judged before weights: "unsupported architecture" helps more than "no model.safetensors".
     ModelConfig::from_json(&config_path, &settings.config)?;
     let source = Box::new(HfWeights::open(folder)?);
     Ok(Opened { format: Format::HuggingFace, settings, source, pre_tokenizer: None })
+}
+
+/// `tokenizer_config.json` with the chat templates that newer folders keep in files of their own: these replace what it
+/// says, as in `transformers`.
+fn with_template_files(folder: &Path, config: Option<Value>) -> Result<Option<Value>, CheckpointError> {
+    let read =
+        |path: &Path| std::fs::read_to_string(path).map_err(|e| CheckpointError::io(path, "read the chat template", e));
+    let (alone, more) = (folder.join("chat_template.jinja"), folder.join("additional_chat_templates"));
+    let default = alone.is_file().then(|| read(&alone)).transpose()?;
+    let mut named = Vec::new();
+    for entry in std::fs::read_dir(&more).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if let (Some("jinja"), Some(name)) = (path.extension().and_then(|e| e.to_str()), path.file_stem()) {
+            named.push(json!({ "name": name.to_string_lossy(), "template": read(&path)? }));
+        }
+    }
+    let template = match (default, named.is_empty()) {
+        (None, true) => return Ok(config),
+        (Some(default), true) => Value::from(default),
+        (default, false) => {
+            named.extend(default.map(|template| json!({ "name": "default", "template": template })));
+            named.into()
+        }
+    };
+    let mut config = config.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    config["chat_template"] = template;
+    Ok(Some(config))
 }
 
 fn open_gguf(path: &Path) -> Result<Opened, CheckpointError> {

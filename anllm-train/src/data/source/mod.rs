@@ -21,7 +21,8 @@ mod text;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use chat::{ChatError, ChatTemplate, Message};
+use anllm_model::ChatTemplate;
+pub use chat::ChatError;
 pub use config::{Format, Shape, SourceConfig, Split};
 pub use document::{Document, Origin, Piece, Place};
 pub use error::DataError;

@@ -1,9 +1,10 @@
 //! From a record's fields to a document's pieces.
 
+use anllm_model::Message;
 use serde_json::{Map, Value};
 
 use super::SourceContext;
-use super::chat::Message;
+use super::chat::spans;
 use super::config::{Shape, SourceConfig};
 use super::document::{Document, Origin, Piece};
 use super::error::DataError;
@@ -33,7 +34,7 @@ pub(super) fn document(
         Shape::Messages => {
             let messages = fields.messages()?;
             let template = context.chat.as_ref().ok_or_else(|| DataError::NoChatTemplate { origin: origin.clone() })?;
-            template.spans(&messages).map_err(|source| DataError::Chat { origin: origin.clone(), source })?
+            spans(template, &messages).map_err(|source| DataError::Chat { origin: origin.clone(), source })?
         }
     };
     Ok(Document { pieces, origin })

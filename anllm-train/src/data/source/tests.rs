@@ -123,7 +123,7 @@ fn chats_go_through_the_template() {
     let content = r#"{"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}]}"#;
     let file = Temporary::new("a.jsonl", content);
     let source = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}";
-    let context = SourceContext { chat: Some(ChatTemplate::new(source, "", "").unwrap()) };
+    let context = SourceContext { chat: Some(anllm_model::ChatTemplate::new(source, "", "").unwrap()) };
     let (documents, ..) = file.read(context);
     assert_eq!(documents[0].pieces, [Piece::context("u:U;a:"), Piece::target("A;")]);
     assert!(file.error().contains("there is no chat template"), "{}", file.error());

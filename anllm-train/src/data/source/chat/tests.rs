@@ -26,7 +26,7 @@ fn chat(turns: &[(&str, &str)]) -> Vec<Message> {
 
 /// The pieces as one text, with what is learnt in angle quotes.
 fn marked(template: &ChatTemplate, turns: &[(&str, &str)]) -> String {
-    let pieces = template.spans(&chat(turns)).unwrap();
+    let pieces = spans(template, &chat(turns)).unwrap();
     pieces.iter().map(|p| if p.target { format!("«{}»", p.text) } else { p.text.clone() }).collect()
 }
 
@@ -51,42 +51,14 @@ fn llama_2_learns_what_follows_inst() {
         marked(&template, &turns),
         "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\n Hi [/INST]« Hello. </s>»<s>[INST] Bye [/INST]"
     );
-    let error = template.spans(&chat(&[("user", "a"), ("user", "b")])).unwrap_err().to_string();
+    let error = spans(&template, &chat(&[("user", "a"), ("user", "b")])).unwrap_err().to_string();
     assert!(error.contains("Conversation roles must alternate"), "{error}");
-}
-
-#[test]
-fn blocks_are_trimmed_as_in_transformers() {
-    let source =
-        "{% for m in messages %}\n    {% if m.role == 'user' %}\nU: {{ m.content }}\n    {% endif %}\n{% endfor %}\n";
-    let template = ChatTemplate::new(source, "", "").unwrap();
-    assert_eq!(template.render(&chat(&[("user", "a"), ("user", "b")]), false).unwrap(), "U: a\nU: b\n");
 }
 
 #[test]
 fn a_template_that_rewrites_earlier_turns_is_refused() {
     let source = "{% for m in messages %}{% if loop.last %}[last]{% endif %}{{ m.content }}{% endfor %}";
     let template = ChatTemplate::new(source, "", "").unwrap();
-    let error = template.spans(&chat(&[("user", "a"), ("assistant", "b")])).unwrap_err();
+    let error = spans(&template, &chat(&[("user", "a"), ("assistant", "b")])).unwrap_err();
     assert!(matches!(error, ChatError::Unstable { turn: 2, .. }), "{error}");
-}
-
-#[test]
-fn usual_functions_exist() {
-    let render = |source: &str| ChatTemplate::new(source, "", "").unwrap().render(&chat(&[("user", "<é>")]), false);
-    assert_eq!(render("{{ messages | tojson }}").unwrap(), r#"[{"role": "user", "content": "<é>"}]"#);
-    assert_eq!(render("{{ [1] | tojson(indent=2) }}").unwrap(), "[\n  1\n]");
-    assert_eq!(render("{{ 'a b'.split(' ')[1].upper() }}").unwrap(), "B");
-    assert_eq!(render("{{ strftime_now('%d %b %Y') }}").unwrap().len(), 11);
-    assert_eq!(
-        render("{% for i in [1, 2, 3] %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}").unwrap(),
-        "1"
-    );
-    assert!(render("{{ strftime_now('%') }}").unwrap_err().to_string().contains("strftime_now"));
-}
-
-#[test]
-fn a_wrong_template_names_its_line() {
-    let error = ChatTemplate::new("a\n{% if %}", "", "").unwrap_err().to_string();
-    assert!(error.contains("at line 2"), "{error}");
 }
