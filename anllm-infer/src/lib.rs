@@ -4,6 +4,10 @@
 //! request needs lives in its session, so that one engine serves any number of them: one after another
 //! ([`Engine::generate`]), or side by side ([`Scheduler`]).
 //!
+//! [`Engine::generate_in`] goes on in a session, [`Chat`] keeps a conversation in one, [`Engine::prefill`] and
+//! [`Engine::score`] give scores, [`Engine::verify`] proves that a cache policy shows what its mask does. The folder
+//! `examples` has programs to start from.
+//!
 //! ```
 //! use anllm_core::{AnchorMatcher, AnchorPolicy};
 //! use anllm_infer::{Engine, EngineOptions};
@@ -27,6 +31,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod batch;
+mod chat;
 mod engine;
 mod error;
 mod generate;
@@ -36,6 +41,7 @@ mod stop;
 mod verify;
 
 pub use batch::{BatchError, Event, Limits, RequestId, Scheduler, Status};
+pub use chat::{Chat, ChatError, ChatFormat, Reading, SavedChat, Turn, TurnOptions};
 pub use engine::{Continuations, Engine, EngineOptions, Feed, Scores, Session, Wanted};
 pub use error::InferError;
 pub use generate::{Generation, Piece, Request, StopReason, Timing};

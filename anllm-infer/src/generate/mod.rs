@@ -34,7 +34,7 @@ impl<B: Kernels> Engine<B> {
     }
 
     /// Continues a prompt behind what `session` holds, under the session's policy. `show` is given each step's piece
-    /// with the session as it stands, and may break off.
+    /// with the session as it stands, an empty one after each part of a long prompt, and may break off.
     ///
     /// Afterwards the session holds all but the last token: nobody asked for its successor.
     ///
@@ -55,7 +55,10 @@ impl<B: Kernels> Engine<B> {
             let mut scores = scores.into_values();
             let reason = match continuation.processed(count, &mut scores, self.decoder().vocab_size()) {
                 None if continuation.is_late() => Some(StopReason::Deadline),
-                None => None,
+                // Long prompts can be broken off too.
+                None => show(&Piece { text: "", token: None, logprobs: None }, session)
+                    .is_break()
+                    .then_some(StopReason::Interrupted),
                 Some(scores) => {
                     let chosen = continuation.choose(scores)?;
                     continuation.accept(chosen, self.is_full(session), |piece| show(piece, session))?
