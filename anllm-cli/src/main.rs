@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::output::{Interrupted, Output};
+use crate::output::{Interrupted, Output, Reported};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
+        Err(error) if error.is::<Reported>() => ExitCode::FAILURE,
         Err(error) => {
             output::report(&error);
             ExitCode::FAILURE
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
 fn run(command: Command, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Generate(args) => commands::generate::run(args, output),
+        Command::Chat(args) => commands::chat::run(args, output),
         Command::Train(args) => commands::train::run(args, output),
         Command::Eval(args) => commands::eval::run(args, output),
         Command::Verify(args) => commands::verify::run(args, output),

@@ -23,6 +23,18 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
+/// The command failed in a part, and has said so where it happened.
+#[derive(Debug)]
+pub(crate) struct Reported;
+
+impl std::fmt::Display for Reported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("failed in a part")
+    }
+}
+
+impl std::error::Error for Reported {}
+
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         Self { json }

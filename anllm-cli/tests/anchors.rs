@@ -132,10 +132,22 @@ fn explain_refuses_what_is_not_two_tokens_of_the_text() {
 }
 
 #[test]
-fn writes_a_picture() {
+fn writes_the_coloured_text_as_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("text.svg");
+    let mut command = anchors(&["--anchors", "ep", "--svg", file.to_str().unwrap()]);
+    says(&output(command.write_stdin("<s>a & b < c. \"d\"")), &["tokens ", "saved "]);
+    let svg = fs::read_to_string(&file).unwrap();
+    well_formed(&svg);
+    says(&svg, &["<svg xmlns=", "Anchors of standard input", "&lt;s&gt;", "&amp;", "#dcf2df", "pairs attended"]);
+    assert_eq!(svg.matches("stroke=").count(), 1, "one anchor: {svg}");
+}
+
+#[test]
+fn writes_the_mask_as_a_picture() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mask.svg");
-    let mut command = anchors(&["--anchors", "ep", "--svg", file.to_str().unwrap()]);
+    let mut command = anchors(&["--anchors", "ep", "--mask", "--svg", file.to_str().unwrap()]);
     says(&output(command.write_stdin("<s>a & b < c. \"d\"")), &["tokens ", "saved "]);
     let svg = fs::read_to_string(&file).unwrap();
     well_formed(&svg);
@@ -147,9 +159,9 @@ fn writes_a_picture() {
 fn a_picture_of_too_many_tokens_is_refused_and_nothing_written() {
     let folder = tempfile::tempdir().unwrap();
     let (svg, html) = (folder.path().join("mask.svg"), folder.path().join("text.html"));
-    let args = ["--anchors", "ep", "--svg", svg.to_str().unwrap(), "--html", html.to_str().unwrap()];
+    let args = ["--anchors", "ep", "--mask", "--svg", svg.to_str().unwrap(), "--html", html.to_str().unwrap()];
     let refused = failure(anchors(&args).write_stdin("x. ".repeat(3000)), 1);
-    says(&refused, &["--svg", "at most 4096", "hint: ", "--limit-tokens 4096"]);
+    says(&refused, &["--mask", "at most 4096", "hint: ", "--limit-tokens 4096"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -215,4 +227,41 @@ fn well_formed(xml: &str) {
         let name = entity.split(';').next().unwrap();
         assert!(["amp", "lt", "gt", "quot", "#39"].contains(&name), "&{name}");
     }
+}
+
+#[test]
+fn a_trace_says_what_the_cache_held_and_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, svg) = (folder.path().join("t.jsonl"), folder.path().join("t.svg"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anllm"));
+    command.args(["generate", "--seed", "6", "-n", "60", "--json", "--trace"]).arg(&trace);
+    let kv = object(&mut command)["kv"].clone();
+    let lines = fs::read_to_string(&trace).unwrap();
+    let rows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let number = |row: &Value, key: &str| row[key].as_u64().unwrap();
+    let last = rows.last().unwrap();
+    assert_eq!(json!(rows.len()), kv["seen"]);
+    assert_eq!((&last["held"], &last["bytes"], &last["full_bytes"]), (&kv["kept"], &kv["bytes"], &kv["full_bytes"]));
+    let peak = rows.iter().map(|row| number(row, "held") + row["dropped"].as_array().unwrap().len() as u64).max();
+    assert_eq!(json!(peak), kv["peak"], "a token's own entry is there before it drops others");
+    assert!(rows.iter().all(|row| row["anchor"] == json!(row["text"] == ".")), "{rows:?}");
+    assert_eq!((&rows[0]["part"], &last["part"]), (&json!("prompt"), &json!("generated")));
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anllm"));
+    let text = output(command.arg("anchors").arg("--trace").arg(&trace).arg("--svg").arg(&svg));
+    says(&text, &["anchor: ", " entries kept, peak "]);
+    let picture = fs::read_to_string(&svg).unwrap();
+    says(&picture, &["<svg", "tokens seen", "full cache"]);
+
+    fs::write(&trace, "{\"step\": 0}\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anllm"));
+    let refused = failure(command.arg("anchors").arg("--trace").arg(&trace), 1);
+    says(&refused, &["t.jsonl: line 1 is not a step", "hint: ", "--trace"]);
+}
+
+#[test]
+fn a_trace_that_cannot_be_written_is_refused_before_the_work() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anllm"));
+    let refused = failure(command.args(["generate", "--trace", "nowhere/t.jsonl"]), 1);
+    says(&refused, &["nowhere/t.jsonl", "no folder nowhere", "hint: "]);
 }

@@ -35,6 +35,7 @@ mod reach;
 mod renumber;
 mod segments;
 mod sentences;
+mod timeline;
 mod visibility;
 
 pub use accounting::{CacheStats, simulate, visible_pairs};
@@ -55,4 +56,5 @@ pub use segments::{Place, SegmentTracker, Segments};
 pub use sentences::{
     Demonstrations, Punkt, PunktError, SentenceSplitter, Sentencex, SplitterError, SplitterKind, Unicode,
 };
+pub use timeline::{Step, Timeline};
 pub use visibility::{Verdict, explain, visible};

@@ -135,17 +135,25 @@ enum Plan {
 
 fn plan(text: &str, is_there: impl Fn(&str) -> bool) -> Plan {
     let mut line = text.to_owned();
-    let mut runs_anllm = false;
+    let mut runs_ours = false;
     let mut names_task = false;
     for part in parts(text) {
         let words: Vec<&str> = part.split_whitespace().collect();
         match words[..] {
-            ["anllm", ..] => runs_anllm = true,
+            ["anllm", ..] => runs_ours = true,
+            ["cargo", "run", ..] if words.contains(&"--example") => {
+                // Built as the rest is; the folder that commands run in is not the project's.
+                let words: Vec<&str> = words[2..].iter().copied().filter(|word| *word != "--release").collect();
+                let manifest = workspace::root().join("Cargo.toml");
+                let run = format!("cargo run --quiet --manifest-path '{}' {}", manifest.display(), words.join(" "));
+                line = line.replacen(part, &run, 1);
+                runs_ours = true;
+            }
             ["cargo", "run", ..] => {
                 if let Some(at) = words.iter().position(|word| word.starts_with("--features")) {
                     return Plan::Skip(format!("a build of its own: {}", words[at..words.len().min(at + 2)].join(" ")));
                 }
-                runs_anllm = true;
+                runs_ours = true;
                 let arguments = part.split_once(" -- ").map_or("", |(_, arguments)| arguments);
                 line = line.replacen(part, &format!("anllm {arguments}"), 1);
             }
@@ -164,10 +172,10 @@ fn plan(text: &str, is_there: impl Fn(&str) -> bool) -> Plan {
             _ => return Plan::Refuse("cargo xtask readme does not know this kind of command".into()),
         }
     }
-    if names_task && !runs_anllm {
+    if names_task && !runs_ours {
         return Plan::Skip("the task exists".into());
     }
-    if !runs_anllm {
+    if !runs_ours {
         return Plan::Refuse("this runs nothing of the project's".into());
     }
     if line.contains("anllm serve") {
@@ -268,6 +276,15 @@ mod tests {
         assert_eq!(planned(shown), Plan::Run("true && anllm devices".into()));
         let shown = "echo 'Hello.' | cargo run -- anchors --json | jq .tokens";
         assert_eq!(planned(shown), Plan::Run("echo 'Hello.' | anllm anchors --json | jq .tokens".into()));
+    }
+
+    #[test]
+    fn examples_run_in_the_project() {
+        let Plan::Run(line) = planned("cargo run --release -p anllm-infer --example generate -- 'a b'") else {
+            panic!("an example is run");
+        };
+        assert!(line.starts_with("cargo run --quiet --manifest-path '"), "{line}");
+        assert!(line.ends_with("Cargo.toml' -p anllm-infer --example generate -- 'a b'"), "{line}");
     }
 
     #[test]

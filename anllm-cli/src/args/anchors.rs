@@ -30,7 +30,7 @@ pub(crate) struct AnchorsArgs {
     #[arg(long, env = "ANLLM_CACHE", value_name = "POLICY", default_value = "anchor")]
     pub(crate) cache: PolicyKind,
 
-    /// Draw the attention mask in place of the text.
+    /// Draw the attention mask in place of the text; with --svg into the picture.
     #[arg(long, env = "ANLLM_MASK", value_parser = FalseyValueParser::new())]
     pub(crate) mask: bool,
 
@@ -38,7 +38,13 @@ pub(crate) struct AnchorsArgs {
     #[arg(long, env = "ANLLM_EXPLAIN", value_name = "I,J")]
     pub(crate) explain: Option<Pair>,
 
-    /// Write the mask as a picture.
+    /// Show what `anllm generate --trace FILE` recorded, in place of a text; with --svg as a picture. May be given
+    /// several times, to compare.
+    #[arg(long, env = "ANLLM_TRACE", value_name = "FILE",
+        conflicts_with_all = ["text", "limit_tokens", "mask", "explain", "html"])]
+    pub(crate) trace: Vec<PathBuf>,
+
+    /// Write the coloured text as a picture; with --mask the mask, with --trace the cache's timeline.
     #[arg(long, env = "ANLLM_SVG", value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 

@@ -1,5 +1,4 @@
-//! `anllm generate`. Negative numbers are allowed as values, so that they are refused as such rather than as unknown
-//! options.
+//! `anllm generate`.
 
 use std::path::PathBuf;
 
@@ -8,6 +7,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{ArgGroup, Args};
 
 use super::model::RunArgs;
+use super::sampling::SamplingArgs;
 
 /// Options of `anllm generate`.
 #[derive(Debug, Clone, Args)]
@@ -52,7 +52,7 @@ pub(crate) struct GenerateArgs {
 
     /// Continue this prefix cache (`anllm cache build`): the prompt stands right behind its text, without a
     /// begin-of-sequence token. Policy and anchors are the file's.
-    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE", conflicts_with = "prompts")]
+    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE", conflicts_with_all = ["prompts", "prefix_cache"])]
     pub(crate) prefix_cache: Option<PathBuf>,
 
     /// The most tokens to add.
@@ -66,49 +66,8 @@ pub(crate) struct GenerateArgs {
     )]
     pub(crate) max_new_tokens: usize,
 
-    /// Scores are divided by it; 0 always takes the best token. [default: 0; bundled models 0.6]
-    #[arg(long, env = "ANLLM_TEMPERATURE", value_name = "X", allow_negative_numbers = true)]
-    pub(crate) temperature: Option<f32>,
-
-    /// Draw from the K best tokens only; 0 is all.
-    #[arg(long, env = "ANLLM_TOP_K", value_name = "K", default_value_t = 0, allow_negative_numbers = true)]
-    pub(crate) top_k: usize,
-
-    /// Draw from the fewest best tokens whose probabilities reach P. [default: 1; bundled models 0.9]
-    #[arg(long, env = "ANLLM_TOP_P", value_name = "P", allow_negative_numbers = true)]
-    pub(crate) top_p: Option<f32>,
-
-    /// Leave out tokens below P times the best one's probability.
-    #[arg(long, env = "ANLLM_MIN_P", value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub(crate) min_p: f32,
-
-    /// Make the tokens of the last 64 less likely by this factor; 1 does nothing. [default: 1; bundled models 1.1]
-    #[arg(long, env = "ANLLM_REPEAT_PENALTY", value_name = "X", allow_negative_numbers = true)]
-    pub(crate) repeat_penalty: Option<f32>,
-
-    /// Take this much of a token's score once it was made; 0 does nothing.
-    #[arg(
-        long,
-        env = "ANLLM_PRESENCE_PENALTY",
-        value_name = "X",
-        default_value_t = 0.0,
-        allow_negative_numbers = true
-    )]
-    pub(crate) presence_penalty: f32,
-
-    /// Take this much of a token's score each time it was made; 0 does nothing.
-    #[arg(
-        long,
-        env = "ANLLM_FREQUENCY_PENALTY",
-        value_name = "X",
-        default_value_t = 0.0,
-        allow_negative_numbers = true
-    )]
-    pub(crate) frequency_penalty: f32,
-
-    /// Seed of the draws; without it a random one, which is printed.
-    #[arg(long, env = "ANLLM_SEED", value_name = "N")]
-    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
 
     /// End where the continuation reaches this text; may be given several times.
     #[arg(long, env = "ANLLM_STOP", value_name = "TEXT")]
@@ -117,6 +76,10 @@ pub(crate) struct GenerateArgs {
     /// Go on past end-of-sequence tokens.
     #[arg(long, env = "ANLLM_IGNORE_EOS", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) ignore_eos: bool,
+
+    /// Write what the cache held after each token, as JSON Lines. `anllm anchors --trace FILE --svg F` draws it.
+    #[arg(long, env = "ANLLM_TRACE", value_name = "FILE", conflicts_with = "prompts")]
+    pub(crate) trace: Option<PathBuf>,
 
     /// Print the prompt before its continuation.
     #[arg(long, env = "ANLLM_ECHO", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "json")]

@@ -6,11 +6,13 @@
 mod anchors;
 mod bench;
 mod cache;
+mod chat;
 mod convert;
 mod eval;
 mod generate;
 mod model;
 mod qa;
+mod sampling;
 mod tools;
 mod train;
 mod verify;
@@ -20,6 +22,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use anchors::AnchorsArgs;
 pub(crate) use bench::BenchArgs;
 pub(crate) use cache::{BuildArgs, CacheArgs, CacheCommand, InfoArgs, MergeArgs, TargetArgs};
+pub(crate) use chat::ChatArgs;
 pub(crate) use convert::{AddAc, ConvertArgs};
 pub(crate) use eval::{EvalArgs, EvalCommand, PplArgs};
 pub(crate) use generate::GenerateArgs;
@@ -51,6 +54,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Continue a prompt.
     Generate(Box<GenerateArgs>),
+    /// Talk with a model.
+    ///
+    /// The conversation stays in the cache from turn to turn: each turn reads only what is new, and under an anchor
+    /// policy earlier turns are held as their anchors.
+    Chat(Box<ChatArgs>),
     /// Train a model: continual pre-training, from scratch, or fine-tuning.
     Train(TrainArgs),
     /// Measure a model.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anllm_core::PolicyKind;
+use anllm_core::{CacheStats, PolicyKind};
 use anllm_infer::prefix::Resumed;
 use anllm_infer::{Generation, Request, Sampling, StopReason};
 use anllm_kernels::Kernels;
@@ -20,6 +20,7 @@ use serde_json::json;
 use super::added::Adder;
 use super::prefix::{self, Opened};
 use super::setup::{self, Rules};
+use super::{aside, trace};
 use crate::args::{Cli, GenerateArgs};
 use crate::bundled;
 use crate::device::{Task, run_on};
@@ -29,7 +30,8 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
     let start = Instant::now();
     setup::threads(&args.run)?;
     // Settings are judged before anything is loaded.
-    let sampling = sampling(&args)?;
+    let sampling = args.sampling.settings(bundled::sampling(&args.run.model.model), "generate")?;
+    args.trace.as_deref().map_or(Ok(()), aside::check)?;
     if let Some(file) = args.prompts.clone() {
         return many::run(*args, &file, &sampling, start, *output);
     }
@@ -54,25 +56,6 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
         device,
         Generate { args: *args, output: *output, start, checkpoint, tokenizer, rules, prefix, text, prompt, sampling },
     )
-}
-
-/// How tokens are chosen, as the options say.
-fn sampling(args: &GenerateArgs) -> anyhow::Result<Sampling> {
-    let usual = bundled::sampling(&args.run.model.model);
-    let sampling = Sampling {
-        temperature: args.temperature.unwrap_or(usual.temperature),
-        top_k: args.top_k,
-        top_p: args.top_p.unwrap_or(usual.top_p),
-        min_p: args.min_p,
-        repeat_penalty: args.repeat_penalty.unwrap_or(usual.repeat_penalty),
-        presence_penalty: args.presence_penalty,
-        frequency_penalty: args.frequency_penalty,
-        seed: args.seed.unwrap_or_else(rand::random),
-        ..usual
-    };
-    anllm_infer::Sampler::new(sampling.clone())
-        .map_err(|e| anyhow::anyhow!("--{e}\n  hint: `anllm generate --help` says what each setting does"))?;
-    Ok(sampling)
 }
 
 fn prompt(args: &GenerateArgs) -> anyhow::Result<String> {
@@ -117,6 +100,7 @@ impl Task for Generate {
             output.text(&self.text)?;
         }
         let prompt_tokens = self.prompt.len();
+        let mut ids = if args.trace.is_some() { self.prompt.clone() } else { Vec::new() };
         let seed = self.sampling.seed;
         let drawn = self.sampling.temperature > 0.0;
         let Resumed { mut session, recent: before } = match &self.prefix {
@@ -130,7 +114,7 @@ impl Task for Generate {
             stop: args.stop,
             ignore_eos: args.ignore_eos,
             before,
-            ..Request::new(self.prompt, rules.policy)
+            ..Request::new(self.prompt, rules.policy.clone())
         };
         let mut shown = Ok(());
         let generation = engine.generate_in(&mut session, &self.tokenizer, request, |piece, _| {
@@ -141,6 +125,14 @@ impl Task for Generate {
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         shown?;
+        if let Some(file) = &args.trace {
+            ids.extend(&generation.tokens);
+            // The last token is written and not read.
+            ids.truncate(generation.kv.seen);
+            let entry = generation.kv.full_bytes / generation.kv.seen.max(1);
+            let rows = trace::rows(&*rules.policy, engine.matcher(), &self.tokenizer, &ids, prompt_tokens, entry);
+            trace::write(file, &rows)?;
+        }
         if output.is_json() {
             let mut row = report(&generation, prompt_tokens, load_s, seed);
             if let Some(tokens) = prefix_tokens {
@@ -189,9 +181,20 @@ fn statistics(
     let seed = seed.map_or(String::new(), |seed| format!(" | seed {seed}"));
     let prefix = prefix_tokens.map_or(String::new(), |tokens| format!("{tokens} from the prefix + "));
     format!(
-        "[{prefix}{prompt_tokens} + {} tokens | cache {}: {} seen, {} kept, peak {}, {} ({} saved, {:.1} %) | load {load_s:.2} s, \
-         prefill {:.0} tok/s, decode {:.1} tok/s, first token {:.2} s{seed}]",
+        "[{prefix}{prompt_tokens} + {} tokens | {} | load {load_s:.2} s, prefill {:.0} tok/s, decode {:.1} tok/s, first token \
+         {:.2} s{seed}]",
         tokens.len(),
+        account(kv),
+        timing.prefill_tps,
+        timing.decode_tps,
+        timing.ttft_s,
+    )
+}
+
+/// What the cache holds, for people.
+pub(super) fn account(kv: &CacheStats) -> String {
+    format!(
+        "cache {}: {} seen, {} kept, peak {}, {} ({} saved, {:.1} %)",
         kv.policy,
         kv.seen,
         kv.kept,
@@ -199,8 +202,5 @@ fn statistics(
         bytes(kv.bytes),
         bytes(kv.full_bytes - kv.bytes),
         100.0 * kv.reduction(),
-        timing.prefill_tps,
-        timing.decode_tps,
-        timing.ttft_s,
     )
 }

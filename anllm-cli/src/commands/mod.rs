@@ -2,14 +2,17 @@
 
 mod added;
 pub(crate) mod anchors;
+mod aside;
 pub(crate) mod bench;
 pub(crate) mod cache;
+pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod devices;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+mod interrupt;
 pub(crate) mod logits;
 pub(crate) mod man;
 mod memory;
@@ -17,5 +20,6 @@ mod prefix;
 mod setup;
 mod stream;
 mod text_pieces;
+mod trace;
 pub(crate) mod train;
 pub(crate) mod verify;

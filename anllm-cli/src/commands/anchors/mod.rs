@@ -2,9 +2,10 @@
 //! shows that reading in one form.
 //!
 //! Without a choice the text and its summary are shown. `--mask` draws the mask in place of the text, `--explain`
-//! answers its question alone, `--svg` and `--html` write a file and leave the summary.
+//! answers its question alone, `--svg` and `--html` write a file and leave the summary; with `--mask` the SVG is of the
+//! mask. `--trace` reads no text at all, but
+//! what `anllm generate --trace` wrote.
 
-mod aside;
 mod explain;
 mod html;
 mod markup;
@@ -15,6 +16,8 @@ mod spelling;
 mod summary;
 mod svg;
 mod text;
+mod text_svg;
+mod timeline;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -24,11 +27,14 @@ use anllm_model::Tokenizer;
 
 use self::reading::Reading;
 use self::text::Style;
-use super::setup;
+use super::{aside, setup};
 use crate::args::AnchorsArgs;
 use crate::output::Output;
 
 pub(crate) fn run(args: AnchorsArgs, output: &Output) -> anyhow::Result<()> {
+    if !args.trace.is_empty() {
+        return timeline::run(&args, output);
+    }
     let reading = read(&args)?;
     // Everything is made before anything is written, so that a refusal leaves nothing half done.
     let report = report::report(&reading, &args)?;
@@ -36,7 +42,8 @@ pub(crate) fn run(args: AnchorsArgs, output: &Output) -> anyhow::Result<()> {
         true => None,
         false => Some(page(&reading, &args)?),
     };
-    let picture = args.svg.as_deref().map(|file| svg::picture(&reading).map(|svg| (file, svg))).transpose()?;
+    let drawn = |reading: &Reading| if args.mask { svg::picture(reading) } else { text_svg::picture(reading) };
+    let picture = args.svg.as_deref().map(|file| drawn(&reading).map(|svg| (file, svg))).transpose()?;
     let html = args.html.as_deref().map(|file| (file, html::page(&reading)));
     for (file, content) in picture.into_iter().chain(html) {
         aside::write(file, &content)?;
@@ -74,7 +81,7 @@ fn read(args: &AnchorsArgs) -> anyhow::Result<Reading> {
 /// What people see on standard output.
 fn page(reading: &Reading, args: &AnchorsArgs) -> anyhow::Result<String> {
     let mut parts = Vec::new();
-    if args.mask {
+    if args.mask && args.svg.is_none() {
         parts.push(mask::drawing(reading)?);
     }
     if let Some(pair) = args.explain {
@@ -93,6 +100,11 @@ fn page(reading: &Reading, args: &AnchorsArgs) -> anyhow::Result<String> {
 /// A row of tokens as the text is shown, for other commands.
 pub(super) fn marked(tokenizer: &Tokenizer, ids: &[u32], segments: &Segments) -> String {
     text::marked(segments, &spelling::tokens(tokenizer, ids), style())
+}
+
+/// The text of each token, for other commands. A character's bytes are with the token that begins it.
+pub(super) fn spelled(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
+    spelling::tokens(tokenizer, ids).into_iter().map(|token| token.text).collect()
 }
 
 /// How to read it.

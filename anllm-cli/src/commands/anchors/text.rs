@@ -56,7 +56,7 @@ pub(super) fn marked(segments: &Segments, tokens: &[Token], style: Style) -> Str
 }
 
 /// The token's characters, safe to print. An anchor's line breaks get a sign of their own.
-fn visible(token: &str, anchor: bool) -> String {
+pub(super) fn visible(token: &str, anchor: bool) -> String {
     let mut text = String::new();
     for c in token.chars() {
         if c == '\n' && anchor {

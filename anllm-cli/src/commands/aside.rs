@@ -11,15 +11,7 @@ use anyhow::Context;
 /// # Errors
 /// When the folder does not take the file, or `file` is something other than a file. What was there stays.
 pub(super) fn write(file: &Path, content: &str) -> anyhow::Result<()> {
-    // A link stays one: what it points to is replaced.
-    let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    // These lead to what the shell redirected the program to, which must not be replaced while it is written.
-    let stream = ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|s| file.starts_with(s));
-    anyhow::ensure!(
-        !stream && (!target.exists() || target.is_file()),
-        "{}: cannot be written: it exists and is not a file\n  hint: name another file",
-        file.display()
-    );
+    let target = target(file)?;
     let beside = beside(&target);
     let written = fill(&beside, content).and_then(|()| fs::rename(&beside, &target));
     if written.is_err() {
@@ -29,6 +21,36 @@ pub(super) fn write(file: &Path, content: &str) -> anyhow::Result<()> {
     written.with_context(|| {
         format!("{}: cannot be written\n  hint: the folder must exist and let you create files", file.display())
     })
+}
+
+/// Says early what [`write`] would say late: for files that stand at the end of long work.
+///
+/// # Errors
+/// When the folder is not there, or `file` is something other than a file.
+pub(super) fn check(file: &Path) -> anyhow::Result<()> {
+    let target = target(file)?;
+    let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(
+        folder.is_dir(),
+        "{}: cannot be written: there is no folder {}\n  hint: create it first, or name another file",
+        file.display(),
+        folder.display()
+    );
+    Ok(())
+}
+
+/// The file to replace.
+fn target(file: &Path) -> anyhow::Result<PathBuf> {
+    // A link stays one: what it points to is replaced.
+    let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    // These lead to what the shell redirected the program to, which must not be replaced while it is written.
+    let stream = ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|s| file.starts_with(s));
+    anyhow::ensure!(
+        !stream && (!target.exists() || target.is_file()),
+        "{}: cannot be written: it exists and is not a file\n  hint: name another file",
+        file.display()
+    );
+    Ok(target)
 }
 
 fn fill(file: &Path, content: &str) -> io::Result<()> {
