@@ -9,7 +9,7 @@ mod common;
 use common::{ANY, Copy, anllm, encode, fixture, list, logits, object, on_model, text};
 use serde_json::{Value, json};
 
-const POLICIES: [&str; 11] = [
+const POLICIES: [&str; 12] = [
     "full",
     "anchor",
     "window:9",
@@ -19,6 +19,7 @@ const POLICIES: [&str; 11] = [
     "anchor:recent=1",
     "anchor:keep=3..11",
     "anchor:renumber",
+    "anchor:last=3,renumber",
     "anchor:recent=2,keep=0..4,renumber",
     "random:8,seed=5",
 ];
@@ -143,7 +144,12 @@ fn memory_of_a_long_stream_is_flat_but_for_anchors() {
     let flat = rows[0]["allocated_bytes"].as_u64().unwrap();
     assert!(flat <= 64 * found["kv"]["full_bytes"].as_u64().unwrap() / found["kv"]["seen"].as_u64().unwrap(), "{flat}");
     assert_eq!(found["kv"]["peak"], 64);
-    // An anchor stays for each sentence, and nothing else.
+    let found = stream("anchor:last=20,renumber", 60, &["--by-position", "512"]);
+    for row in found["by_position"].as_array().unwrap() {
+        assert_eq!(row["allocated_bytes"], flat, "{row}");
+        assert!(row["entries"].as_u64().unwrap() <= 20 + 30, "{row}");
+    }
+    // Without a limit an anchor stays for each sentence, and nothing else.
     let found = stream("anchor:renumber", 60, &["--max-positions", "100000", "--by-position", "2048"]);
     let (kept, anchors) = (found["kv"]["kept"].as_u64().unwrap(), found["anchors"].as_u64().unwrap());
     assert!(kept >= anchors && kept < anchors + 40, "{kept} entries, {anchors} anchors");

@@ -4,7 +4,7 @@
 use crate::accounting::CacheStats;
 use crate::policy::{CachePolicy, Positions};
 use crate::reach::Reach;
-use crate::renumber::Renumbering;
+use crate::renumber::{Renumbering, Settled};
 use crate::segments::Place;
 
 /// Which entries a cache holds, in order of their row index. Under the anchor policy that order is
@@ -12,8 +12,8 @@ use crate::segments::Place;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
     entries: Vec<Place>,
-    /// How many of them, at the front, stand at their rank where a policy renumbers.
-    settled: usize,
+    /// Which of them, at the front, stand at their rank where a policy renumbers.
+    settled: Settled,
     seen: usize,
     peak: usize,
 }
@@ -46,12 +46,12 @@ impl ChunkPlan {
 }
 
 impl Ledger {
-    /// A ledger as another one left off: with these entries, the first `settled` of them at their rank, after `seen`
+    /// A ledger as another one left off: with these entries, those `settled` at their rank, after `seen`
     /// tokens and at most `peak` entries. `None` where no ledger can have been there: entries out of order, or more than
     /// tokens.
-    pub fn restore(entries: Vec<Place>, settled: usize, seen: usize, peak: usize) -> Option<Self> {
+    pub fn restore(entries: Vec<Place>, settled: Settled, seen: usize, peak: usize) -> Option<Self> {
         let ordered = entries.is_sorted_by(|a, b| a.index < b.index);
-        let possible = ordered && settled <= entries.len() && entries.len() <= peak && peak <= seen;
+        let possible = ordered && settled.count <= entries.len() && entries.len() <= peak && peak <= seen;
         possible.then_some(Self { entries, settled, seen, peak })
     }
 
@@ -70,8 +70,8 @@ impl Ledger {
         self.peak
     }
 
-    /// How many entries at the front stand at their rank, not at their original position: only where a policy renumbers.
-    pub fn settled(&self) -> usize {
+    /// Which entries at the front stand at their rank, not at their original position: only where a policy renumbers.
+    pub fn settled(&self) -> Settled {
         self.settled
     }
 
@@ -91,8 +91,9 @@ impl Ledger {
             self.step(policy, newest, &mut survivors, |slot| keys[*slot]);
         }
         self.entries = survivors.iter().map(|&slot| keys[slot]).collect();
-        let standing = renumbering.as_ref().map_or(0, Renumbering::standing);
-        self.settled = survivors.iter().zip(0..standing).take_while(|(s, i)| **s == *i).count();
+        let document = |place: Option<&Place>| place.map(|place| place.document);
+        let ended = document(keys.first()) != document(chunk.last());
+        self.settled = renumbering.as_ref().map_or_else(Settled::default, |turned| turned.left(&survivors, ended));
         ChunkPlan { reach, survivors, positions: chunk.iter().map(|p| p.position).collect(), renumbering, cached }
     }
 

@@ -51,7 +51,7 @@ pub use policy::{
     PolicyKind, Positions, RandomPolicy, SepLlmPolicy, Shift, SinkPolicy, Span, WindowPolicy,
 };
 pub use reach::{Look, Reach};
-pub use renumber::{Renumber, Renumbering};
+pub use renumber::{Renumber, Renumbering, Settled};
 pub use segments::{Place, SegmentTracker, Segments};
 pub use sentences::{
     Demonstrations, Punkt, PunktError, SentenceSplitter, Sentencex, SplitterError, SplitterKind, Unicode,

@@ -42,6 +42,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) near: &'a dyn Fn(&Place, &Place) -> bool,
     /// Whether the key is still seen, from afar, once it is not near any more.
     pub(crate) listed: &'a dyn Fn(&Place) -> bool,
+    /// Whether the query has left a listed key behind for good. The oldest go first.
+    pub(crate) forgotten: &'a dyn Fn(&Place, &Place) -> bool,
     /// Whether the query sees its own segment and nothing else.
     pub(crate) alone: &'a dyn Fn(&Place) -> bool,
 }
@@ -83,17 +85,17 @@ impl Reach {
 
     /// In one walk over `keys`, whose last ones are the `queries`.
     ///
-    /// The far list of a document grows as the walk goes on, and every query that looks far sees it from its start: the
-    /// place of a key in it is its rank, for as long as the document lasts.
+    /// The far list of a document grows at its end as the walk goes on, and queries that look far see all of it but what
+    /// they forgot at its start.
     pub(crate) fn by_walking(queries: usize, keys: &[Place], walk: &Walk<'_>) -> Self {
         let first = keys.len().saturating_sub(queries);
         let mut reach = Self { keys: keys.len(), far: Vec::new(), looks: Vec::with_capacity(queries) };
-        // Where the near run, the segment and the document's far list start.
-        let (mut near, mut segment, mut document) = (0, 0, 0);
+        // Where the near run, the segment, and what is remembered of the document's far list start.
+        let (mut near, mut segment, mut far) = (0, 0, 0);
         for (slot, place) in keys.iter().enumerate() {
             match slot.checked_sub(1).map(|before| &keys[before]) {
                 Some(before) if before.document != place.document => {
-                    (near, segment, document) = (slot, slot, reach.far.len());
+                    (near, segment, far) = (slot, slot, reach.far.len());
                 }
                 Some(before) if before.segment != place.segment => segment = slot,
                 _ => {}
@@ -104,11 +106,14 @@ impl Reach {
                 }
                 near += 1;
             }
+            while far < reach.far.len() && (walk.forgotten)(place, &keys[reach.far[far]]) {
+                far += 1;
+            }
             if slot >= first {
                 let end = reach.far.len();
                 reach.looks.push(match (walk.alone)(place) {
                     true => Look { far: end..end, near: segment.max(near)..slot + 1 },
-                    false => Look { far: document..end, near: near..slot + 1 },
+                    false => Look { far: far..end, near: near..slot + 1 },
                 });
             }
         }

@@ -35,6 +35,8 @@ pub enum Verdict {
     BehindAnchor,
     /// Blocked: the query is an anchor, and anchors see their own segment only.
     AnchorLooksBack,
+    /// Blocked: so many anchors came since that this one was dropped.
+    ForgottenAnchor,
     /// Blocked: the key has left the window, and nothing else keeps it.
     BehindWindow,
     /// Blocked: the key was not drawn, or others took its place.
@@ -76,6 +78,7 @@ impl fmt::Display for Verdict {
                 "blocked: the key is an ordinary token of an earlier segment; its anchor stands for it"
             }
             Self::AnchorLooksBack => "blocked: the query is an anchor, and an anchor sees its own segment only",
+            Self::ForgottenAnchor => "blocked: the key is an anchor of too long ago",
             Self::BehindWindow => "blocked: the key has left the window, and nothing else keeps it",
             Self::NotDrawn => "blocked: the key is not one of those drawn at random",
         })

@@ -119,6 +119,8 @@ fn renumbered_policies_are_attention_over_what_is_left() {
             "sink:3+1",
             "anchor:renumber",
             "anchor:recent=2,renumber",
+            "anchor:last=3,renumber",
+            "anchor:recent=1,last=4,renumber",
             "anchor:keep=2..9,renumber",
             "sepllm:2+7,renumber",
         ] {

@@ -25,7 +25,7 @@ pub(crate) struct AnchorsArgs {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) limit_tokens: Option<usize>,
 
-    /// Whose mask and cache to show: full, anchor[:recent=R,keep=A..B,renumber], window:N, sink:S+N,
+    /// Whose mask and cache to show: full, anchor[:recent=R,keep=A..B,last=M,renumber], window:N, sink:S+N,
     /// sepllm:S+N[,renumber], random:N[,seed=S].
     #[arg(long, env = "ANLLM_CACHE", value_name = "POLICY", default_value = "anchor")]
     pub(crate) cache: PolicyKind,

@@ -67,6 +67,10 @@ pub(crate) struct PplArgs {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) by_position: usize,
 
+    /// With --stream: draw the perplexity by position and the entries held.
+    #[arg(long, env = "ANLLM_SVG", value_name = "FILE", requires = "stream")]
+    pub(crate) svg: Option<PathBuf>,
+
     /// Put <AC> after each sentence, as a model with the rule ac was trained. Added anchors are read, not scored, so
     /// that the perplexity is that of the text.
     #[arg(long, env = "ANLLM_ADD_ANCHORS", value_parser = FalseyValueParser::new())]

@@ -81,8 +81,8 @@ pub(crate) struct RunArgs {
     pub(crate) weights: Weights,
 
     /// What tokens see and the cache keeps: full (causal attention), anchor (anchor mask, reduced cache; with :recent=R
-    /// the last R closed segments whole, :keep=A..B the tokens A to B - 1 too, :renumber positions counted anew; options
-    /// are joined by commas), window:N (the last N tokens), sink:S+N (StreamingLLM: the first S and the last N,
+    /// the last R closed segments whole, :keep=A..B the tokens A to B - 1 too, :last=M the last M anchors alone, :renumber
+    /// positions counted anew; options are joined by commas), window:N (the last N tokens), sink:S+N (StreamingLLM: the first S and the last N,
     /// renumbered), sepllm:S+N (SepLLM: all anchors as well; ,renumber), random:N (N drawn by ,seed=S, and the open
     /// segment). Without it: anchor where the checkpoint records an anchor rule or --anchors gives one, else full.
     #[arg(long, env = "ANLLM_CACHE", value_name = "POLICY")]

@@ -1,11 +1,14 @@
 //! `anllm eval ppl --stream`: a text of any length, read, tokenised and scored as it comes.
 
+mod plot;
+
 use anllm_core::PolicyKind;
 use anllm_eval::{StreamOptions, StreamPerplexity, stream_perplexity};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, PieceEncoder, Tokenizer};
 use comfy_table::{Table, presets};
 
+use super::aside;
 use super::setup::{self, Rules};
 use super::text_pieces::TextPieces;
 use crate::args::PplArgs;
@@ -24,7 +27,12 @@ pub(super) fn run(args: PplArgs, output: Output) -> anyhow::Result<()> {
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let device = args.run.device;
+    let file = args.svg.clone();
     let result = run_on(device, Stream { args, output, checkpoint, tokenizer, rules, pieces })?;
+    if let Some(file) = file {
+        aside::write(&file, &plot::picture(&result)?)?;
+        output.note(&format!("wrote {}", file.display()));
+    }
     match output.is_json() {
         true => output.json(&result),
         false => output.text(&summary(&result)),

@@ -29,6 +29,7 @@ impl CachePolicy for AnchorPolicy {
         let walk = Walk {
             near: &|query, key| query.segment == key.segment,
             listed: &|key| key.anchor,
+            forgotten: &|_, _| false,
             alone: &|query| query.anchor,
         };
         Reach::by_walking(queries.len(), keys, &walk)

@@ -23,7 +23,7 @@ impl CachePolicy for FullPolicy {
     }
 
     fn reach(&self, queries: &[Place], keys: &[Place]) -> Reach {
-        let walk = Walk { near: &|_, _| true, listed: &|_| false, alone: &|_| false };
+        let walk = Walk { near: &|_, _| true, listed: &|_| false, forgotten: &|_, _| false, alone: &|_| false };
         Reach::by_walking(queries.len(), keys, &walk)
     }
 

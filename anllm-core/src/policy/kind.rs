@@ -17,7 +17,7 @@ pub enum PolicyKind {
     Full,
     /// `anchor`: the anchor mask; anchors and the open segment kept.
     Anchor,
-    /// `anchor:recent=R,keep=A..B,renumber`, any of them: the anchor mask and more.
+    /// `anchor:recent=R,keep=A..B,last=M,renumber`, any of them: the anchor mask and more.
     Extended(ExtendedAnchorPolicy),
     /// `window:N`: the last N tokens.
     Window(WindowPolicy),
@@ -36,7 +36,7 @@ pub enum PolicyKind {
 
 impl PolicyKind {
     /// What can be written, for help texts and messages.
-    pub const GRAMMAR: &'static str = "full, anchor[:recent=R,keep=A..B,renumber], window:N, sink:S+N, \
+    pub const GRAMMAR: &'static str = "full, anchor[:recent=R,keep=A..B,last=M,renumber], window:N, sink:S+N, \
                                        sepllm:S+N[,renumber], random:N[,seed=S]";
 
     /// The policy itself.
@@ -174,10 +174,19 @@ fn extended(options: &str) -> Result<ExtendedAnchorPolicy, PolicyError> {
             None if part == "renumber" => policy.positions = Positions::Renumbered,
             Some(("recent", number)) => policy.recent = tokens("anchor", "recent", number)?.get(),
             Some(("keep", span)) => policy.kept = Some(kept(span)?),
-            _ => return Err(option("anchor", part, "recent=R, keep=A..B, renumber")),
+            Some(("last", number)) => policy.last = Some(tokens("anchor", "last", number)?),
+            _ => return Err(option("anchor", part, "recent=R, keep=A..B, last=M, renumber")),
         }
     }
-    Ok(policy)
+    match (policy.kept, policy.last) {
+        (Some(_), Some(last)) => Err(PolicyError::Value {
+            policy: "anchor",
+            what: "last",
+            expected: "left out beside keep, since what is forgotten must be what came first",
+            found: last.to_string(),
+        }),
+        _ => Ok(policy),
+    }
 }
 
 fn kept(text: &str) -> Result<KeptSpan, PolicyError> {
@@ -256,6 +265,7 @@ mod tests {
             "anchor",
             "anchor:recent=2",
             "anchor:recent=1,keep=3..17,renumber",
+            "anchor:recent=1,last=8,renumber",
             "window:256",
             "sink:4+252",
             "sink:0+1",
@@ -293,7 +303,9 @@ mod tests {
             ("anchor:keep=5..5", "keep must be two positions A..B"),
             ("anchor:keep=5", "keep must be"),
             ("anchor:", "`anchor` has no option ``"),
-            ("anchor:window=3", "it has recent=R, keep=A..B, renumber"),
+            ("anchor:window=3", "it has recent=R, keep=A..B, last=M, renumber"),
+            ("anchor:last=0", "last must be a whole number, 1 or more"),
+            ("anchor:last=4,keep=0..4", "last must be left out beside keep"),
         ] {
             let message = text.parse::<PolicyKind>().unwrap_err().to_string();
             assert!(message.contains(expected), "{text:?}: {message:?}");

@@ -51,6 +51,7 @@ impl CachePolicy for SepLlmPolicy {
         let walk = Walk {
             near: &|query, key| among_last(query, key, self.window.get()),
             listed: &|key| self.stays(key),
+            forgotten: &|_, _| false,
             alone: &|_| false,
         };
         Reach::by_walking(queries.len(), keys, &walk)

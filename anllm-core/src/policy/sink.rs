@@ -39,6 +39,7 @@ impl CachePolicy for SinkPolicy {
         let walk = Walk {
             near: &|query, key| among_last(query, key, self.window.get()),
             listed: &|key| key.position < self.sinks,
+            forgotten: &|_, _| false,
             alone: &|_| false,
         };
         Reach::by_walking(queries.len(), keys, &walk)

@@ -33,7 +33,11 @@ impl CachePolicy for WindowPolicy {
 
     fn reach(&self, queries: &[Place], keys: &[Place]) -> Reach {
         let near = |query: &Place, key: &Place| among_last(query, key, self.window.get());
-        Reach::by_walking(queries.len(), keys, &Walk { near: &near, listed: &|_| false, alone: &|_| false })
+        Reach::by_walking(
+            queries.len(),
+            keys,
+            &Walk { near: &near, listed: &|_| false, forgotten: &|_, _| false, alone: &|_| false },
+        )
     }
 
     fn keeps(&self, entry: &Place, newest: &Place) -> bool {

@@ -1,6 +1,6 @@
 //! What a prefix says of itself.
 
-use anllm_core::{AnchorMatcher, Place, SegmentTracker};
+use anllm_core::{AnchorMatcher, Place, SegmentTracker, Settled};
 use anllm_model::{Checkpoint, CheckpointError, ModelConfig, Tokenizer};
 use serde::{Deserialize, Serialize};
 
@@ -129,9 +129,9 @@ pub struct PrefixRecord {
     pub tokens: usize,
     /// The most entries held at a time.
     pub peak: usize,
-    /// How many entries at the front stand at their rank: only under a policy that renumbers.
+    /// Which entries at the front stand at their rank: only under a policy that renumbers.
     #[serde(default)]
-    pub settled: usize,
+    pub settled: Settled,
     /// What it belongs to.
     #[serde(flatten)]
     pub identity: Identity,

@@ -60,7 +60,7 @@ impl<B: Kernels> Chunk<B> {
         };
         let (dtype, frequencies) = (decoder.dtype(), &decoder.frequencies);
         let settle = plan.renumbering.as_ref().filter(|turned| !turned.settling.is_empty()).map(|turned| Settle {
-            start: turned.settled,
+            start: turned.settled.count,
             count: turned.settling.len(),
             rotary: Rotary::onward(frequencies, &turned.settling, dtype, device),
         });

@@ -1,6 +1,6 @@
 //! Rows of tokens on the device, with everything the blocks share: ids, rotary tables and mask, each made once.
 
-use anllm_core::{CachePolicy, Place, Positions, Renumbering, visible};
+use anllm_core::{CachePolicy, Place, Positions, Renumbering, Settled, visible};
 use anllm_kernels::{Kernels, Reaches};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
@@ -64,7 +64,7 @@ impl<B: Kernels> Batch<B> {
                 Sight::Policy(policy) if policy.positions() == Positions::Renumbered => {
                     let renumbered = |row: &Row<'_>| {
                         let reach = policy.reach(row.places, row.places);
-                        let turned = Renumbering::of(&reach, row.places, 0, 0);
+                        let turned = Renumbering::of(&reach, row.places, 0, Settled::default());
                         Renumbered::new(&reach, &turned, &decoder.frequencies, dtype, &device)
                     };
                     AttentionMask::Renumbered(rows.iter().map(renumbered).collect())

@@ -211,7 +211,12 @@ fn check_record(record: &PrefixRecord) -> Result<(), String> {
     let tracker = serde_json::to_value(record.tracker).unwrap_or_default();
     let tracked = tracker.as_object().into_iter().flat_map(|fields| fields.values().map(|value| value.as_u64()));
     let parts = record.parts.iter().chain(&record.following);
-    let counts = parts.flat_map(|part| [part.tokens, part.lead]).chain([record.tokens, record.peak, record.settled]);
+    let counts = parts.flat_map(|part| [part.tokens, part.lead]).chain([
+        record.tokens,
+        record.peak,
+        record.settled.count,
+        record.settled.first,
+    ]);
     let large = counts.chain([layers, kv_heads, head_dim]).any(|number| number > LIMIT)
         || tracked.into_iter().any(|number| number.is_none_or(|number| number > LIMIT as u64));
     match large || record.parts.is_empty() || record.peak > record.tokens {
