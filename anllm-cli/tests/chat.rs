@@ -255,8 +255,11 @@ mod terminal {
         let mut terminal = open(&["-n", "4"], home.path());
         // Up twice: past `/quit`.
         terminal.send("\x1b[A\x1b[A").unwrap();
+        terminal.flush().unwrap();
         terminal.exp_string("The little dog").unwrap();
         terminal.send_control('c').unwrap();
+        terminal.exp_string("(Ctrl-D or /quit ends)").unwrap();
+        terminal.exp_string("> ").unwrap();
         terminal.send_control('d').unwrap();
         terminal.exp_eof().unwrap();
     }

@@ -72,12 +72,14 @@ pub(crate) fn request(number: usize, policy: Policy) -> Request {
     }
 }
 
-/// What a request gets alone, and the texts it was shown.
+/// What a request gets alone, and the texts it was shown. A batch says nothing while it reads a prompt.
 pub(crate) fn alone(engine: &Engine<Flex>, tokenizer: &Tokenizer, request: Request) -> (Generation, Vec<String>) {
     let mut shown = Vec::new();
     let mut session = engine.session(request.policy.clone());
     let generation = engine.generate_in(&mut session, tokenizer, request, |piece, _| {
-        shown.push(piece.text.to_owned());
+        if piece.token.is_some() || !piece.text.is_empty() {
+            shown.push(piece.text.to_owned());
+        }
         std::ops::ControlFlow::Continue(())
     });
     (generation.unwrap(), shown)
