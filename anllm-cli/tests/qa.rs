@@ -1,5 +1,8 @@
 //! `anllm eval qa` as users run it.
 
+#![allow(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod common;
 
 use std::fs;

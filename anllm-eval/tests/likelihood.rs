@@ -1,4 +1,5 @@
 //! Likelihoods through shared beginnings are those of each text alone, under any policy.
+#![allow(clippy::unwrap_used)]
 
 use anllm_core::{AnchorMatcher, AnchorPolicy, FullPolicy, Policy, PolicyKind};
 use anllm_eval::likelihood::{Encoded, Encoder, score};

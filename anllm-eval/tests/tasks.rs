@@ -1,4 +1,5 @@
 //! The tasks of the program write what lm-evaluation-harness writes, and say what is wrong with a record.
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 

@@ -21,7 +21,7 @@ pub(crate) struct EvalArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum EvalCommand {
     /// Perplexity of a text: encoded once, cut into windows, each scored alone.
-    Ppl(PplArgs),
+    Ppl(Box<PplArgs>),
     /// Questions with choices, answered by likelihood: accuracy, and what the demonstrations' cache saves.
     Qa(Box<QaArgs>),
 }

@@ -23,7 +23,7 @@ pub(super) fn write(file: &Path, content: &str) -> anyhow::Result<()> {
     })
 }
 
-/// Says early what [`write`] would say late: for files that stand at the end of long work.
+/// Says early what [`write()`] would say late: for files that stand at the end of long work.
 ///
 /// # Errors
 /// When the folder is not there, or `file` is something other than a file.

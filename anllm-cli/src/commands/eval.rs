@@ -21,7 +21,7 @@ use crate::output::Output;
 
 pub(crate) fn run(args: EvalArgs, output: &Output) -> anyhow::Result<()> {
     match args.command {
-        EvalCommand::Ppl(args) => ppl(args, output),
+        EvalCommand::Ppl(args) => ppl(*args, output),
         EvalCommand::Qa(args) => qa::run(*args, output),
     }
 }

@@ -115,10 +115,13 @@ impl PythonRandom {
 mod tests {
     use super::*;
 
+    /// How many of how many, and which.
+    type Draw = (usize, &'static [usize]);
+
     /// What CPython 3.11 prints for `r = random.Random(seed); [r.sample(range(n), k) for n, k in …]`.
     #[test]
     fn draws_are_pythons() {
-        let expected: [(u64, [(usize, &[usize]); 7]); 3] = [
+        let expected: [(u64, [Draw; 7]); 3] = [
             (
                 1234,
                 [

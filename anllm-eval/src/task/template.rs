@@ -26,7 +26,7 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
             // The delimiters are the default ones, which never clash.
-            let _ = environment.set_syntax(syntax);
+            environment.set_syntax(syntax);
         }
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
