@@ -52,7 +52,7 @@ pub(crate) struct GenerateArgs {
 
     /// Continue this prefix cache (`anllm cache build`): the prompt stands right behind its text, without a
     /// begin-of-sequence token. Policy and anchors are the file's.
-    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE", conflicts_with_all = ["prompts", "prefix_cache"])]
+    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE", conflicts_with = "prompts")]
     pub(crate) prefix_cache: Option<PathBuf>,
 
     /// The most tokens to add.
@@ -78,7 +78,7 @@ pub(crate) struct GenerateArgs {
     pub(crate) ignore_eos: bool,
 
     /// Write what the cache held after each token, as JSON Lines. `anllm anchors --trace FILE --svg F` draws it.
-    #[arg(long, env = "ANLLM_TRACE", value_name = "FILE", conflicts_with = "prompts")]
+    #[arg(long, env = "ANLLM_TRACE", value_name = "FILE", conflicts_with_all = ["prompts", "prefix_cache"])]
     pub(crate) trace: Option<PathBuf>,
 
     /// Print the prompt before its continuation.
