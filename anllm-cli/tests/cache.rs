@@ -10,7 +10,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use common::{ANY, Copy, anllm, fixture, has_keys, ids, object, on_model, plain, text};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const STORY: &str = "Once upon a time, there was a dog named Max. Max had a red ball. One day the ball was gone.";
@@ -80,6 +80,31 @@ fn a_prefix_is_continued_as_if_it_had_been_the_prompt() {
     text(&mut anllm(["cache", "build", "--prefix-cache", &half, "--prompt", rest, "--to", &whole]));
     assert_eq!(object(&mut continued(&whole, &[]))["tokens"], found["tokens"]);
     assert_eq!(object(&mut anllm(["cache", "info", &whole]))["tokens"], info["tokens"]);
+}
+
+#[test]
+fn a_conversation_is_held_behind_a_prefix() {
+    let (_folder, file) = built();
+    let mut chat = anllm(["chat", "--prefix-cache", &file, "--temperature", "0", "-n", "12", "--history", "none"]);
+    let said = text(chat.arg("--json").write_stdin(" Max cried\nThen\n"));
+    let turns: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected = object(&mut continued(&file, &[]));
+    assert_eq!((&turns[0]["tokens"], &turns[0]["kv"]["seen"]), (&expected["tokens"], &expected["kv"]["seen"]));
+    assert_eq!(turns[1]["kv"]["policy"], "anchor");
+    refused(anllm(["chat", "--prefix-cache", &file, "--cache", "full"]).write_stdin("Hi\n"), &["--cache", "anchor"]);
+}
+
+#[test]
+fn many_prompts_go_on_from_one_prefix() {
+    let (folder, file) = built();
+    let prompts = at(&folder, "prompts.txt");
+    fs::write(&prompts, " Max cried\n Then\n").unwrap();
+    let options = ["--temperature", "0", "-n", "12", "--json"];
+    let found = text(anllm(["generate", "--prefix-cache", &file, "--prompts", &prompts]).args(options));
+    let found: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected = object(&mut continued(&file, &[]));
+    assert_eq!((&found[0]["tokens"], &found[0]["kv"]["seen"]), (&expected["tokens"], &expected["kv"]["seen"]));
+    assert_eq!(found.len(), 2);
 }
 
 #[test]

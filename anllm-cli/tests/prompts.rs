@@ -77,6 +77,6 @@ fn a_wrong_line_is_named_before_anything_is_generated() {
     refused("\n  \n", &["there is no prompt", "hint: "]);
     generate("--prompts - --batch 0").write_stdin("a").assert().code(2);
     generate("--prompts - --prompt a").write_stdin("a").assert().code(2);
-    generate("--prompts - --prefix-cache some.prefix").write_stdin("a").assert().code(2);
+    generate("--prompts - --prefix-cache gone.prefix").write_stdin("a").assert().code(1);
     generate("--prompts gone.jsonl").assert().code(1);
 }

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use crate::ledger::ChunkPlan;
+use crate::ledger::{ChunkPlan, Survivors};
 use crate::policy::CachePolicy;
 use crate::reach::{Look, Reach};
 use crate::segments::{Place, SegmentTracker};
@@ -85,7 +85,7 @@ impl Branches {
     pub fn plan(&self, policy: &dyn CachePolicy, entries: &[Place]) -> ChunkPlan {
         ChunkPlan {
             reach: self.reach(policy, entries),
-            survivors: (0..entries.len()).collect(),
+            survivors: Survivors::all(entries.len()),
             positions: self.places.iter().map(|place| place.position).collect(),
             renumbering: None,
             cached: entries.len(),

@@ -23,8 +23,8 @@ pub struct Ledger {
 pub struct ChunkPlan {
     /// Which of the `S + T` keys (cached ones first) each of the `T` queries sees.
     pub reach: Reach,
-    /// Which of the `S + T` keys survive, ascending.
-    pub survivors: Vec<usize>,
+    /// Which of the `S + T` keys survive.
+    pub survivors: Survivors,
     /// The row positions of the `T` tokens, for the rotary embedding.
     pub positions: Vec<usize>,
     /// What has to be turned, where the policy renumbers.
@@ -38,10 +38,51 @@ impl ChunkPlan {
     pub fn new_tokens(&self) -> usize {
         self.positions.len()
     }
+}
 
-    /// How many of the survivors stand at the front, where they are already: nothing has to move below this entry.
-    pub fn unmoved(&self) -> usize {
-        self.survivors.iter().zip(0..self.cached).take_while(|(s, i)| **s == *i).count()
+/// Some of the keys before them, in order: those at the front that stay where they are, and those that move up to
+/// them.
+///
+/// As an anchor closes its segment, only the anchor moves, however many there were before it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Survivors {
+    /// So many keys at the front.
+    pub unmoved: usize,
+    /// The slots of the others, ascending.
+    pub moved: Vec<usize>,
+}
+
+impl Survivors {
+    /// All of the first `count` keys.
+    pub fn all(count: usize) -> Self {
+        Self { unmoved: count, moved: Vec::new() }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.unmoved + self.moved.len()
+    }
+
+    /// Their slots, ascending.
+    pub fn slots(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.unmoved).chain(self.moved.iter().copied())
+    }
+
+    /// Takes in the key behind all others.
+    fn push(&mut self, slot: usize) {
+        match self.moved.is_empty() && self.unmoved == slot {
+            true => self.unmoved += 1,
+            false => self.moved.push(slot),
+        }
+    }
+
+    fn retain(&mut self, keeps: impl Fn(usize) -> bool) {
+        self.moved.retain(|&slot| keeps(slot));
+        if let Some(first) = (0..self.unmoved).find(|&slot| !keeps(slot)) {
+            let behind = (first + 1..self.unmoved).filter(|&slot| keeps(slot));
+            self.moved.splice(0..0, behind);
+            self.unmoved = first;
+        }
     }
 }
 
@@ -78,31 +119,40 @@ impl Ledger {
     /// Plans the next `chunk` and enters it: the ledger then stands as it will after the forward pass.
     pub fn advance(&mut self, policy: &dyn CachePolicy, chunk: &[Place]) -> ChunkPlan {
         let cached = self.entries.len();
-        let mut keys = std::mem::take(&mut self.entries);
-        keys.extend_from_slice(chunk);
-        let reach = policy.reach(chunk, &keys);
+        self.entries.extend_from_slice(chunk);
+        let keys = &mut self.entries;
+        let reach = policy.reach(chunk, keys);
         let renumbering =
-            (policy.positions() == Positions::Renumbered).then(|| Renumbering::of(&reach, &keys, cached, self.settled));
-
-        // Token by token, as a decoder would go: this gives the exact peak, and the same survivors for any chunking.
-        let mut survivors: Vec<usize> = (0..cached).collect();
-        for (offset, newest) in chunk.iter().enumerate() {
-            survivors.push(cached + offset);
-            self.step(policy, newest, &mut survivors, |slot| keys[*slot]);
-        }
-        self.entries = survivors.iter().map(|&slot| keys[slot]).collect();
+            (policy.positions() == Positions::Renumbered).then(|| Renumbering::of(&reach, keys, cached, self.settled));
         let document = |place: Option<&Place>| place.map(|place| place.document);
         let ended = document(keys.first()) != document(chunk.last());
+
+        // Token by token, as a decoder would go: this gives the exact peak, and the same survivors for any chunking.
+        let mut survivors = Survivors::all(cached);
+        for (offset, newest) in chunk.iter().enumerate() {
+            survivors.push(cached + offset);
+            self.seen += 1;
+            self.peak = self.peak.max(survivors.count());
+            if policy.may_drop(newest) {
+                survivors.retain(|slot| policy.keeps(&keys[slot], newest));
+            }
+        }
+        for (to, &from) in survivors.moved.iter().enumerate() {
+            keys[survivors.unmoved + to] = keys[from];
+        }
+        keys.truncate(survivors.count());
         self.settled = renumbering.as_ref().map_or_else(Settled::default, |turned| turned.left(&survivors, ended));
         ChunkPlan { reach, survivors, positions: chunk.iter().map(|p| p.position).collect(), renumbering, cached }
     }
 
     /// Enters one token without planning for it: for accounts of sequences that no model processes.
     pub fn enter(&mut self, policy: &dyn CachePolicy, newest: Place) {
-        let mut entries = std::mem::take(&mut self.entries);
-        entries.push(newest);
-        self.step(policy, &newest, &mut entries, |entry| *entry);
-        self.entries = entries;
+        self.entries.push(newest);
+        self.seen += 1;
+        self.peak = self.peak.max(self.entries.len());
+        if policy.may_drop(&newest) {
+            self.entries.retain(|entry| policy.keeps(entry, &newest));
+        }
     }
 
     /// The most entries held at a time while `places` come, without taking them in.
@@ -112,15 +162,6 @@ impl Ledger {
             ahead.enter(policy, place);
         }
         ahead.peak
-    }
-
-    /// Counts `newest`, the last of `held`, and drops what it makes useless.
-    fn step<T>(&mut self, policy: &dyn CachePolicy, newest: &Place, held: &mut Vec<T>, place: impl Fn(&T) -> Place) {
-        self.seen += 1;
-        self.peak = self.peak.max(held.len());
-        if policy.may_drop(newest) {
-            held.retain(|entry| policy.keeps(&place(entry), newest));
-        }
     }
 
     /// The account so far, for entries of `bytes_per_entry` bytes over all layers.

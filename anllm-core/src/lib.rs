@@ -44,7 +44,7 @@ pub use anchor::{
     RuleError, Vocabulary,
 };
 pub use branches::Branches;
-pub use ledger::{ChunkPlan, Ledger};
+pub use ledger::{ChunkPlan, Ledger, Survivors};
 pub use mask::DenseMask;
 pub use policy::{
     AnchorPolicy, ApartPolicy, CachePolicy, ExtendedAnchorPolicy, FullPolicy, KeptSpan, Part, Policy, PolicyError,

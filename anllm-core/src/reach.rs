@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use crate::mask::DenseMask;
+use crate::policy::Positions;
 use crate::segments::Place;
 
 /// What one query sees: some of the far keys, and a run of near ones.
@@ -46,6 +47,41 @@ pub(crate) struct Walk<'a> {
     pub(crate) forgotten: &'a dyn Fn(&Place, &Place) -> bool,
     /// Whether the query sees its own segment and nothing else.
     pub(crate) alone: &'a dyn Fn(&Place) -> bool,
+    /// How the policy counts positions: where anew, far keys are not those in the near run.
+    pub(crate) positions: Positions,
+}
+
+/// The far list while it grows: a run of slots for as long as it is one, as in a cache, whose first entries are the
+/// anchors, so that a decode step makes no list of them.
+#[derive(Default)]
+struct Far {
+    run: Range<usize>,
+    list: Vec<usize>,
+}
+
+impl Far {
+    fn len(&self) -> usize {
+        self.run.len() + self.list.len()
+    }
+
+    fn get(&self, number: usize) -> usize {
+        if self.list.is_empty() { self.run.start + number } else { self.list[number] }
+    }
+
+    fn push(&mut self, slot: usize) {
+        if self.list.is_empty() && self.run.is_empty() {
+            self.run = slot..slot + 1;
+        } else if self.list.is_empty() && self.run.end == slot {
+            self.run.end += 1;
+        } else {
+            self.list.extend(std::mem::take(&mut self.run));
+            self.list.push(slot);
+        }
+    }
+
+    fn into_list(self) -> Vec<usize> {
+        if self.list.is_empty() { self.run.collect() } else { self.list }
+    }
 }
 
 impl Reach {
@@ -89,35 +125,45 @@ impl Reach {
     /// they forgot at its start.
     pub(crate) fn by_walking(queries: usize, keys: &[Place], walk: &Walk<'_>) -> Self {
         let first = keys.len().saturating_sub(queries);
-        let mut reach = Self { keys: keys.len(), far: Vec::new(), looks: Vec::with_capacity(queries) };
+        let (mut listed, mut looks) = (Far::default(), Vec::with_capacity(queries));
         // Where the near run, the segment, and what is remembered of the document's far list start.
         let (mut near, mut segment, mut far) = (0, 0, 0);
         for (slot, place) in keys.iter().enumerate() {
             match slot.checked_sub(1).map(|before| &keys[before]) {
                 Some(before) if before.document != place.document => {
-                    (near, segment, far) = (slot, slot, reach.far.len());
+                    (near, segment, far) = (slot, slot, listed.len());
                 }
                 Some(before) if before.segment != place.segment => segment = slot,
                 _ => {}
             }
             while near < slot && !(walk.near)(place, &keys[near]) {
                 if (walk.listed)(&keys[near]) {
-                    reach.far.push(near);
+                    listed.push(near);
                 }
                 near += 1;
             }
-            while far < reach.far.len() && (walk.forgotten)(place, &keys[reach.far[far]]) {
+            while far < listed.len() && (walk.forgotten)(place, &keys[listed.get(far)]) {
                 far += 1;
             }
             if slot >= first {
-                let end = reach.far.len();
-                reach.looks.push(match (walk.alone)(place) {
+                let end = listed.len();
+                looks.push(match (walk.alone)(place) {
                     true => Look { far: end..end, near: segment.max(near)..slot + 1 },
                     false => Look { far: far..end, near: near..slot + 1 },
                 });
             }
         }
-        reach
+        // What one token sees is a run where its far keys end at its near ones.
+        if let ([look], Positions::Original) = (looks.as_mut_slice(), walk.positions)
+            && listed.list.is_empty()
+            && listed.run.end == look.near.start
+            && look.far.end == listed.len()
+        {
+            look.near.start -= look.far.len();
+            look.far = 0..0;
+            return Self { keys: keys.len(), far: Vec::new(), looks };
+        }
+        Self { keys: keys.len(), far: listed.into_list(), looks }
     }
 
     /// The near runs alone.

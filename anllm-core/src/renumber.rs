@@ -12,6 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::Survivors;
 use crate::reach::Reach;
 use crate::segments::Place;
 
@@ -84,11 +85,11 @@ impl Renumbering {
         Self { settled, settling, far, queries }
     }
 
-    /// What stands at its rank once `survivors`, ascending slots of all keys, are left and [`settling`](Self::settling)
+    /// What stands at its rank once `survivors`, of all keys, are left and [`settling`](Self::settling)
     /// is done. What was dropped came first, or the document ended.
-    pub fn left(&self, survivors: &[usize], document_ended: bool) -> Settled {
+    pub fn left(&self, survivors: &Survivors, document_ended: bool) -> Settled {
         let standing = self.standing();
-        let count = survivors.iter().take_while(|slot| **slot < standing).count();
+        let count = survivors.slots().take_while(|slot| *slot < standing).count();
         match document_ended {
             true => Settled::default(),
             false => Settled { count, first: self.settled.first + standing - count },

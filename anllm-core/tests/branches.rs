@@ -1,6 +1,6 @@
 //! A tree of continuations shows each token just what its own path would.
 
-use anllm_core::{AnchorPolicy, Branches, CachePolicy, FullPolicy, Ledger, Place, SegmentTracker};
+use anllm_core::{AnchorPolicy, Branches, CachePolicy, FullPolicy, Ledger, Place, SegmentTracker, Survivors};
 use proptest::prelude::*;
 
 /// A run: which earlier run it goes on from (none where there is no such), and which of its tokens are anchors.
@@ -35,7 +35,7 @@ proptest! {
             prop_assert_eq!(branches.push(parent(number, sketch), sketch.1.len(), |token, _| sketch.1[token]), number);
         }
         let plan = branches.plan(policy, &entries);
-        prop_assert_eq!(plan.survivors, (0..entries.len()).collect::<Vec<_>>());
+        prop_assert_eq!(plan.survivors, Survivors::all(entries.len()));
         prop_assert_eq!(plan.reach.keys(), entries.len() + branches.len());
 
         for (number, sketch) in sketches.iter().enumerate() {

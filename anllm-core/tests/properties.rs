@@ -122,9 +122,9 @@ proptest! {
                     row.places().iter().filter(|key| policy.visible(query, key)).map(|key| key.index).collect();
                 prop_assert_eq!(through_cache, in_row);
             }
-            let kept: Vec<Place> = plan.survivors.iter().map(|&s| keys[s]).collect();
+            let kept: Vec<Place> = plan.survivors.slots().map(|s| keys[s]).collect();
             prop_assert_eq!(ledger.entries(), &kept[..]);
-            prop_assert!(plan.unmoved() <= plan.cached);
+            prop_assert!(plan.survivors.moved.iter().all(|&slot| slot > plan.survivors.unmoved));
         }
     }
 

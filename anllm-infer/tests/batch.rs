@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anllm_core::{AnchorPolicy, FullPolicy};
-use anllm_infer::prefix::PrefixStore;
+use anllm_infer::prefix::{PrefixStore, Resumed};
 use anllm_infer::{
     BatchError, Event, Generation, InferError, Limits, Request, RequestId, Sampling, Scheduler, Status, StopReason,
     TokenLogprobs,
@@ -319,6 +319,42 @@ fn equal_beginnings_are_read_once() {
         // Scores of the prompt need the prompt to be read.
         assert_eq!(ask(4, Request { prompt_logprobs: Some(0), ..next }).0.cached_tokens, 0);
     }
+}
+
+#[test]
+fn behind_a_prefix_requests_get_what_they_would_with_it_in_their_prompt() {
+    let (engine, tokenizer) = load("llama-gqa-tied");
+    let before = prompt(23, 7);
+    let shared = prompt(20, 8);
+    for policy in policies() {
+        let mut session = engine.session(policy.clone());
+        engine.prefill(&mut session, &before).unwrap();
+        let heard = Heard::default();
+        let limits = Limits { prefix_bytes: 1 << 20, ..Limits::default() };
+        let prefix = Resumed { session, recent: before.clone() };
+        let mut scheduler = Scheduler::new(&engine, &tokenizer, limits).behind(prefix);
+        for number in 0..4 {
+            let own: Vec<u32> = shared.iter().copied().chain(prompt(4, 50 + number as u64)).collect();
+            let request = Request { max_new_tokens: 8, ignore_eos: true, ..Request::new(own.clone(), policy.clone()) };
+            scheduler.submit(request.clone(), heard.listener(number, usize::MAX)).unwrap();
+            scheduler.run().unwrap();
+            let whole = Request { prompt: [&before[..], &own[..]].concat(), ..request };
+            let (found, expected) = (heard.outcome(number), alone(&engine, &tokenizer, whole).0);
+            assert_eq!((&found.tokens, &found.kv), (&expected.tokens, &expected.kv), "{}", policy.name());
+            // The third begins where the first two parted.
+            assert_eq!(found.cached_tokens, if number < 2 { 0 } else { shared.len() }, "{}", policy.name());
+        }
+    }
+}
+
+#[test]
+fn behind_a_prefix_there_is_one_policy() {
+    let (engine, tokenizer) = load("llama-gqa-tied");
+    let mut session = engine.session(AnchorPolicy);
+    engine.prefill(&mut session, &prompt(9, 1)).unwrap();
+    let mut scheduler = Scheduler::new(&engine, &tokenizer, Limits::default()).behind(Resumed::new(session));
+    let refused = scheduler.submit(Request::new(prompt(4, 2), FullPolicy), |_| ControlFlow::Continue(()));
+    assert!(matches!(refused, Err(BatchError::Policy { asked, .. }) if asked == "full"));
 }
 
 #[test]

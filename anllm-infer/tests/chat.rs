@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anllm_core::{AnchorMatcher, AnchorPolicy, FullPolicy, Policy};
+use anllm_infer::prefix::Resumed;
 use anllm_infer::{
     Chat, ChatError, ChatFormat, Engine, EngineOptions, Reading, Request, Sampling, StopReason, Turn, TurnOptions,
 };
-use anllm_model::{ChatTemplate, Checkpoint, Message, Tokenizer};
+use anllm_model::{ChatTemplate, Checkpoint, Framing, Message, Tokenizer};
 use burn_flex::Flex;
 
 /// A story goes on from turn to turn; the model knows `<s>` and `</s>`.
@@ -97,6 +98,29 @@ fn anchors_are_what_stays_of_earlier_turns() {
     let tail = segments.places().iter().filter(|p| p.segment == segments.anchors().len()).count();
     assert_eq!(kv.kept, segments.anchors().len() + tail);
     assert!(kv.kept < kv.seen / 2, "{kv:?}");
+}
+
+#[test]
+fn behind_a_prefix_turns_see_it_and_read_none_of_it_again() {
+    let model = Model::load();
+    for policy in [Policy::from(AnchorPolicy), FullPolicy.into()] {
+        for template in [TEMPLATE, FORGETFUL] {
+            let before = model.tokenizer.encode("Max was a dog. He had a red ball.", Framing::Framed).unwrap();
+            let mut session = model.engine.session(policy.clone());
+            model.engine.prefill(&mut session, &before).unwrap();
+            let format = ChatFormat::Template(ChatTemplate::new(template, "<s>", "</s>").unwrap());
+            let prefix = Resumed { session, recent: before.clone() };
+            let mut chat = Chat::behind(&model.engine, &model.tokenizer, format, prefix);
+            for content in TURNS {
+                let turn = say(&mut chat, content);
+                let prompt = prompt(&chat, &turn);
+                assert!(turn.read <= prompt.len(), "{content}");
+                let whole = [&before[..], &prompt[..]].concat();
+                assert_eq!(turn.generation.tokens, model.continued(&whole, policy.clone()), "{content}");
+                assert_eq!(turn.generation.kv.seen, whole.len() + turn.generation.tokens.len() - 1);
+            }
+        }
+    }
 }
 
 #[test]

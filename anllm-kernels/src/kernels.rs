@@ -13,7 +13,7 @@ use crate::{append, gate, linear, norm, rotary};
 /// Shape letters: `B` rows, `T` query tokens, `S` keys, `H` query heads, `K` key/value heads (`H` a multiple of it),
 /// `D` head width, `N` rows of a matrix, `C` its width.
 pub trait Kernels: Backend {
-    /// Whether [`times_packed`](Self::times_packed) and products with 16-bit weights read weights as they are: where
+    /// Whether [`times_packed_each`](Self::times_packed_each) and products with 16-bit weights read weights as they are: where
     /// not, weights are better kept in the type of the activations.
     const MULTIPLIES_PACKED: bool = false;
 
@@ -93,11 +93,11 @@ pub trait Kernels: Backend {
         append::reference::<Self>(buffer, start, entries)
     }
 
-    /// `x·weightᵀ` with a packed `weight` `[out, in]`: `x` is `[N, in]`.
+    /// `x·weightᵀ` with each of some packed weights `[out, in]`: `x` is `[N, in]`.
     ///
     /// The plain body unpacks the whole matrix for every product.
-    fn times_packed(x: FloatTensor<Self>, weight: &PackedMatrix) -> FloatTensor<Self> {
-        packed::reference::<Self>(x, weight)
+    fn times_packed_each<const W: usize>(x: FloatTensor<Self>, weights: [&PackedMatrix; W]) -> [FloatTensor<Self>; W] {
+        weights.map(|weight| packed::reference::<Self>(x.clone(), weight))
     }
 }
 

@@ -9,6 +9,7 @@
 //! swiglu         the gate of the MLP
 //! linear         x·Wᵀ, whose gradient comes in the weight's own layout
 //! linear_packed  the same with weights of 8 or 4 bits, which stay packed         PackedMatrix
+//! linear_packed_each  several of them with the same rows, in one go
 //! put            entries into a cache's buffer, in place
 //! ```
 //!
@@ -44,5 +45,5 @@ pub use gate::swiglu;
 pub use kernels::{Kernels, TrainableKernels};
 pub use linear::linear;
 pub use norm::rms_norm;
-pub use packed::{PackError, PackedMatrix, PackedType, linear_packed};
+pub use packed::{PackError, PackedMatrix, PackedType, linear_packed, linear_packed_each};
 pub use rotary::{Turn, rotate};

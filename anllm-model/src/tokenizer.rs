@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anllm_core::Vocabulary;
-use serde_json::Value;
 
 use crate::checkpoint::CheckpointError;
 
@@ -45,16 +44,15 @@ pub struct TokenizerError {
 }
 
 impl Tokenizer {
-    /// Reads the content of a `tokenizer.json`. `path` is for messages.
+    /// Reads the text of a `tokenizer.json`. `path` is for messages.
     ///
     /// # Errors
-    /// When the content is not a tokenizer.
-    pub fn from_json(path: &Path, json: &Value) -> Result<Self, CheckpointError> {
+    /// When the text is not a tokenizer.
+    pub fn from_json(path: &Path, text: &str) -> Result<Self, CheckpointError> {
         let bad = |e: tokenizers::Error| {
             let what = format!("not a tokenizer that the `tokenizers` library reads: {e}");
             CheckpointError::malformed(path, what, "use the tokenizer.json that came with the model")
         };
-        let text = json.to_string();
         let hash = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
         let mut inner = tokenizers::Tokenizer::from_bytes(text).map_err(bad)?;
         // Texts are never cut or padded silently, whatever the file asks for.
@@ -62,7 +60,8 @@ impl Tokenizer {
         inner.with_padding(None);
         let vocab = inner.get_vocab(true);
         let size = vocab.values().max().map_or(0, |last| *last as usize + 1);
-        let spelling = match json["decoder"].to_string().contains("ByteLevel") {
+        let decoder = serde_json::to_string(&inner.get_decoder()).unwrap_or_default();
+        let spelling = match decoder.contains("ByteLevel") {
             true => Spelling::ByteLevel,
             false => Spelling::SentencePiece,
         };

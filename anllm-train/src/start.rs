@@ -76,11 +76,11 @@ impl Start {
         let data = &config.data;
         let inserter = self.inserter(config)?;
         let settings = self.checkpoint.settings();
-        let json = settings.tokenizer.as_ref().map(Value::to_string).unwrap_or_default();
+        let json = settings.tokenizer.as_deref().unwrap_or_default();
         let end = self.checkpoint.config().eos.first().copied().filter(|_| data.end_token);
         let begin = self.checkpoint.config().bos;
         let reading =
-            Reading { tokenizer: &self.tokenizer, tokenizer_json: &json, inserter: inserter.as_ref(), begin, end };
+            Reading { tokenizer: &self.tokenizer, tokenizer_json: json, inserter: inserter.as_ref(), begin, end };
         let folder = data.cache.clone().unwrap_or_else(|| config.save.output.join("tokens"));
         let context = SourceContext { chat: chat_template(&self.checkpoint, &self.tokenizer) };
         let open = |configs: &[SourceConfig]| -> Result<Vec<(TokenFile, f64)>, TrainError> {
@@ -185,6 +185,7 @@ fn scratch(config: &TrainConfig, keys: &serde_json::Map<String, Value>) -> Resul
             ));
         }
     };
+    let tokenizer = tokenizer.to_string();
     let reader = Tokenizer::from_json(place, &tokenizer)?;
     let mut settings = json!({ "architectures": ["LlamaForCausalLM"], "model_type": "llama" });
     for (key, value) in keys {

@@ -27,6 +27,11 @@ pub(crate) struct ChatArgs {
     #[arg(long, env = "ANLLM_LOAD", value_name = "FILE")]
     pub(crate) load: Option<PathBuf>,
 
+    /// Hold the conversation behind this prefix cache (`anllm cache build`), a document or a few-shot prompt that it is
+    /// about. Policy and anchors are the file's.
+    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE")]
+    pub(crate) prefix_cache: Option<PathBuf>,
+
     /// A chat template in place of the checkpoint's own: a Jinja file, or the name of one of several that the
     /// checkpoint has.
     #[arg(long, env = "ANLLM_CHAT_TEMPLATE", value_name = "NAME|FILE")]

@@ -28,7 +28,7 @@ pub(crate) struct GenerateArgs {
     /// settings of its own, "max_new_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty",
     /// "presence_penalty", "frequency_penalty", "seed", "stop". Results come in the file's order; with --json one object
     /// a line. - is standard input.
-    #[arg(long, env = "ANLLM_PROMPTS", value_name = "FILE", conflicts_with = "prefix_cache")]
+    #[arg(long, env = "ANLLM_PROMPTS", value_name = "FILE")]
     pub(crate) prompts: Option<PathBuf>,
 
     /// With --prompts: how many are continued at once.
@@ -50,9 +50,9 @@ pub(crate) struct GenerateArgs {
     #[arg(long, env = "ANLLM_SPLITTER", value_name = "KIND", default_value = "sentencex:en")]
     pub(crate) splitter: SplitterKind,
 
-    /// Continue this prefix cache (`anllm cache build`): the prompt stands right behind its text, without a
-    /// begin-of-sequence token. Policy and anchors are the file's.
-    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE", conflicts_with = "prompts")]
+    /// Continue this prefix cache (`anllm cache build`): the prompt, or each of several, stands right behind its text,
+    /// without a begin-of-sequence token. Policy and anchors are the file's.
+    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE")]
     pub(crate) prefix_cache: Option<PathBuf>,
 
     /// The most tokens to add.

@@ -1,6 +1,6 @@
 //! The paper's policy: anchors stay, the open segment stays until its anchor has been processed, the rest goes.
 
-use super::CachePolicy;
+use super::{CachePolicy, Positions};
 use crate::reach::{Reach, Walk};
 use crate::segments::Place;
 use crate::visibility::Verdict;
@@ -31,6 +31,7 @@ impl CachePolicy for AnchorPolicy {
             listed: &|key| key.anchor,
             forgotten: &|_, _| false,
             alone: &|query| query.anchor,
+            positions: Positions::Original,
         };
         Reach::by_walking(queries.len(), keys, &walk)
     }

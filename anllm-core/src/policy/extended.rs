@@ -109,6 +109,7 @@ impl CachePolicy for ExtendedAnchorPolicy {
             listed: &|key| self.listed(key),
             forgotten: &|query, key| self.forgotten(query.segment, key),
             alone: &|query| query.anchor,
+            positions: self.positions,
         };
         Reach::by_walking(queries.len(), keys, &walk)
     }

@@ -1,6 +1,6 @@
 //! Plain causal attention: every entry of the document is kept.
 
-use super::CachePolicy;
+use super::{CachePolicy, Positions};
 use crate::reach::{Reach, Walk};
 use crate::segments::Place;
 use crate::visibility::{Verdict, apart};
@@ -23,7 +23,13 @@ impl CachePolicy for FullPolicy {
     }
 
     fn reach(&self, queries: &[Place], keys: &[Place]) -> Reach {
-        let walk = Walk { near: &|_, _| true, listed: &|_| false, forgotten: &|_, _| false, alone: &|_| false };
+        let walk = Walk {
+            near: &|_, _| true,
+            listed: &|_| false,
+            forgotten: &|_, _| false,
+            alone: &|_| false,
+            positions: Positions::Original,
+        };
         Reach::by_walking(queries.len(), keys, &walk)
     }
 

@@ -53,6 +53,7 @@ impl CachePolicy for SepLlmPolicy {
             listed: &|key| self.stays(key),
             forgotten: &|_, _| false,
             alone: &|_| false,
+            positions: self.positions,
         };
         Reach::by_walking(queries.len(), keys, &walk)
     }

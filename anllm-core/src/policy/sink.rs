@@ -41,6 +41,7 @@ impl CachePolicy for SinkPolicy {
             listed: &|key| key.position < self.sinks,
             forgotten: &|_, _| false,
             alone: &|_| false,
+            positions: Positions::Renumbered,
         };
         Reach::by_walking(queries.len(), keys, &walk)
     }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::{CachePolicy, Span, among_last, next_sees};
+use super::{CachePolicy, Positions, Span, among_last, next_sees};
 use crate::reach::{Reach, Walk};
 use crate::segments::Place;
 use crate::visibility::{Verdict, apart};
@@ -36,7 +36,13 @@ impl CachePolicy for WindowPolicy {
         Reach::by_walking(
             queries.len(),
             keys,
-            &Walk { near: &near, listed: &|_| false, forgotten: &|_, _| false, alone: &|_| false },
+            &Walk {
+                near: &near,
+                listed: &|_| false,
+                forgotten: &|_, _| false,
+                alone: &|_| false,
+                positions: Positions::Original,
+            },
         )
     }
 

@@ -49,7 +49,7 @@ impl<B: Kernels> Scheduler<'_, B> {
             }
         }
         for (Waiting { id, choices, continuation, .. }, reason) in ended {
-            let kv = self.engine.session(continuation.request().policy.clone()).stats();
+            let kv = self.session(&continuation.request().policy).stats();
             self.finish(id, 0..choices, continuation, kv, Ok(reason));
         }
         let mut ended = Vec::new();

@@ -47,6 +47,17 @@ pub enum BatchError {
         /// What there is.
         rows: usize,
     },
+    /// Its policy is not that of the prefix which every sequence goes on from.
+    #[error(
+        "the request asks for the cache policy {asked}, and the prefix that it would go on from was read under {prefixes}\n  \
+         hint: ask for {prefixes}, or for none"
+    )]
+    Policy {
+        /// The request's.
+        asked: String,
+        /// The prefix's.
+        prefixes: String,
+    },
     /// The request itself is wrong.
     #[error(transparent)]
     Request(#[from] InferError),

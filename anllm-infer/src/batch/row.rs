@@ -27,7 +27,8 @@ pub(super) struct Row<'a, B: Kernels> {
     pub(super) session: Session<B>,
     pub(super) continuation: Continuation<'a>,
     pub(super) most_entries: usize,
-    /// After how many tokens the sequence is copied into the store: where another prompt was seen to part from it.
+    /// After how many tokens, those of what it goes on from among them, the sequence is copied into the store: where
+    /// another prompt was seen to part from it.
     pub(super) keep_at: Option<usize>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
+use anllm_core::Policy;
 use anllm_kernels::Kernels;
 use anllm_model::Tokenizer;
 use rayon::prelude::*;
@@ -12,9 +13,10 @@ use super::limits::{BatchError, Limits};
 use super::prefixes::Prefixes;
 use super::row::{Row, Waiting};
 use super::status::Status;
-use crate::engine::{Engine, Feed};
+use crate::engine::{Engine, Feed, Session};
 use crate::error::InferError;
 use crate::generate::{Chosen, Request, StopReason};
+use crate::prefix::Resumed;
 
 /// Requests over one engine. Nothing runs by itself: [`step`](Self::step) goes on by one pass.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Scheduler<'a, B: Kernels> {
     pub(super) engine: &'a Engine<B>,
     tokenizer: &'a Tokenizer,
     limits: Limits,
+    /// What stands before every sequence.
+    behind: Option<Resumed<B>>,
     pub(super) waiting: VecDeque<Waiting<'a>>,
     /// In the order of admission.
     pub(super) rows: Vec<Row<'a, B>>,
@@ -41,11 +45,28 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
             engine,
             tokenizer,
             limits,
+            behind: None,
             waiting: VecDeque::new(),
             rows: Vec::new(),
             listeners: BTreeMap::new(),
-            prefixes: Prefixes::new(limits.prefix_bytes),
+            prefixes: Prefixes::new(limits.prefix_bytes, 0),
             submitted: 0,
+        }
+    }
+
+    /// The same where every sequence goes on from `prefix`, under its policy. Each request has a cache of its own, the
+    /// prefix's entries among what it holds.
+    #[must_use]
+    pub fn behind(self, prefix: Resumed<B>) -> Self {
+        let prefixes = Prefixes::new(self.limits.prefix_bytes, prefix.session.seen());
+        Self { behind: Some(prefix), prefixes, ..self }
+    }
+
+    /// A sequence before its first token.
+    pub(super) fn session(&self, policy: &Policy) -> Session<B> {
+        match &self.behind {
+            Some(prefix) => prefix.session.clone(),
+            None => self.engine.session(policy.clone()),
         }
     }
 
@@ -68,7 +89,7 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
     /// As [`Self::submit`].
     pub fn submit_choices(
         &mut self,
-        request: Request,
+        mut request: Request,
         choices: usize,
         call: impl FnMut(usize, Event<'_>) -> ControlFlow<()> + 'a,
     ) -> Result<RequestId, BatchError> {
@@ -76,7 +97,14 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
         if choices == 0 || choices > rows {
             return Err(BatchError::Rows { choices, rows });
         }
-        let session = self.engine.session(request.policy.clone());
+        if let Some(prefix) = &self.behind {
+            let (asked, prefixes) = (request.policy.name(), prefix.session.policy().name());
+            if asked != prefixes {
+                return Err(BatchError::Policy { asked, prefixes });
+            }
+            request.before.clone_from(&prefix.recent);
+        }
+        let session = self.session(&request.policy);
         let continuation = self.engine.start(self.tokenizer, request, &session)?;
         let prompt = continuation.history();
         let more = continuation.most_to_come() - prompt.len();
@@ -155,7 +183,7 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
     fn admit(&mut self) {
         while let Some(first) = self.waiting.front() {
             let taken: usize = self.rows.iter().map(|row| 1 + row.branches).sum();
-            let session = self.engine.session(first.continuation.request().policy.clone());
+            let session = self.session(&first.continuation.request().policy);
             let needed = session.bytes_for(first.most_entries).saturating_mul(first.choices);
             let fits = taken + first.choices <= self.limits.rows
                 && self.reserved_bytes().saturating_add(needed) <= self.limits.cache_bytes;

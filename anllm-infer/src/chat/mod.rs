@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 
 use anllm_core::Policy;
 use anllm_kernels::Kernels;
-use anllm_model::{Message, Tokenizer};
+use anllm_model::{Message, PieceEncoder, Tokenizer};
 
 pub use error::ChatError;
 pub use format::ChatFormat;
@@ -23,6 +23,7 @@ use self::answer::Answer;
 use crate::engine::{Engine, Session};
 use crate::error::InferError;
 use crate::generate::{Generation, Piece, Request, StopReason};
+use crate::prefix::Resumed;
 use crate::sampler::Sampling;
 
 /// Tokens before a turn that penalties and the text's spaces may depend on.
@@ -93,6 +94,8 @@ pub struct Chat<'a, B: Kernels> {
     engine: &'a Engine<B>,
     tokenizer: &'a Tokenizer,
     format: ChatFormat,
+    /// What stands before every conversation: nothing, or a prefix.
+    start: Resumed<B>,
     policy: Policy,
     end_of_turn: Option<u32>,
     messages: Vec<Message>,
@@ -112,9 +115,26 @@ struct Seen<B: Kernels> {
 impl<'a, B: Kernels> Chat<'a, B> {
     /// An empty conversation. `policy` decides what the cache keeps of it.
     pub fn new(engine: &'a Engine<B>, tokenizer: &'a Tokenizer, format: ChatFormat, policy: Policy) -> Self {
+        let start = Resumed::new(engine.session(policy.clone()));
+        Self::from_start(engine, tokenizer, format, policy, start)
+    }
+
+    /// An empty conversation behind a prefix, which its messages see as they see each other, under the prefix's policy.
+    pub fn behind(engine: &'a Engine<B>, tokenizer: &'a Tokenizer, format: ChatFormat, prefix: Resumed<B>) -> Self {
+        let policy = prefix.session.policy();
+        Self::from_start(engine, tokenizer, format, policy, prefix)
+    }
+
+    fn from_start(
+        engine: &'a Engine<B>,
+        tokenizer: &'a Tokenizer,
+        format: ChatFormat,
+        policy: Policy,
+        start: Resumed<B>,
+    ) -> Self {
         let end_of_turn = format.end_of_turn(tokenizer);
-        let seen = Seen::nothing(engine, &policy);
-        Self { engine, tokenizer, format, policy, end_of_turn, messages: Vec::new(), seen }
+        let seen = Seen::nothing(&start);
+        Self { engine, tokenizer, format, start, policy, end_of_turn, messages: Vec::new(), seen }
     }
 
     /// What was said, the system message first.
@@ -148,13 +168,13 @@ impl<'a, B: Kernels> Chat<'a, B> {
     /// Forgets everything but the system message.
     pub fn reset(&mut self) {
         self.messages.retain(|message| message.role == Message::SYSTEM);
-        self.seen = Seen::nothing(self.engine, &self.policy);
+        self.seen = Seen::nothing(&self.start);
     }
 
     /// Takes `messages` in place of the conversation. The next turn reads them.
     pub fn set_messages(&mut self, messages: Vec<Message>) {
         self.messages = messages;
-        self.seen = Seen::nothing(self.engine, &self.policy);
+        self.seen = Seen::nothing(&self.start);
     }
 
     /// Says `content` and lets the model answer. `show` is given each piece of the answer as soon as it is sure, and
@@ -177,11 +197,11 @@ impl<'a, B: Kernels> Chat<'a, B> {
         let (prompt, replaced) = match prompt {
             Some(prompt) => (prompt, None),
             None => {
-                let fresh = Seen::nothing(self.engine, &self.policy);
-                (self.tokenizer.encode(&text, self.format.framing())?, Some(std::mem::replace(&mut self.seen, fresh)))
+                let fresh = Seen::nothing(&self.start);
+                (self.encode(&text)?, Some(std::mem::replace(&mut self.seen, fresh)))
             }
         };
-        let before = self.seen.session.seen();
+        let before = self.read();
         // What is seen begins the prompt, and the session has read no more than that.
         let unread = prompt[before..].to_vec();
         let request = Request {
@@ -189,7 +209,7 @@ impl<'a, B: Kernels> Chat<'a, B> {
             sampling: options.sampling.clone(),
             stop: options.stop.clone(),
             stop_tokens: self.end_of_turn.into_iter().collect(),
-            before: prompt[before.saturating_sub(RECENT)..before].to_vec(),
+            before: self.before(&prompt[..before]),
             ..Request::new(unread, self.policy.clone())
         };
         let show = |piece: &Piece<'_>, _: &Session<B>| show(piece.text);
@@ -200,7 +220,7 @@ impl<'a, B: Kernels> Chat<'a, B> {
                 let failed = matches!(error, InferError::Device(_) | InferError::NotANumber { .. });
                 match replaced {
                     Some(replaced) => self.seen = replaced,
-                    None if failed => self.seen = Seen::nothing(self.engine, &self.policy),
+                    None if failed => self.seen = Seen::nothing(&self.start),
                     None => {}
                 }
                 return Err(error.into());
@@ -209,7 +229,7 @@ impl<'a, B: Kernels> Chat<'a, B> {
         let read = prompt.len() - before;
         if generation.tokens.is_empty() && generation.stop_reason == StopReason::Interrupted {
             // What was read stays read, for a message that begins the same.
-            let read = self.seen.session.seen();
+            let read = self.read();
             self.seen.text = None;
             self.seen.tokens = prompt;
             self.seen.tokens.truncate(read);
@@ -234,7 +254,7 @@ impl<'a, B: Kernels> Chat<'a, B> {
         if seen.tokens.is_empty() {
             return Ok(None);
         }
-        let whole = self.tokenizer.encode(text, self.format.framing())?;
+        let whole = self.encode(text)?;
         if whole.starts_with(&seen.tokens) {
             return Ok(Some(whole));
         }
@@ -245,10 +265,32 @@ impl<'a, B: Kernels> Chat<'a, B> {
         let more = self.tokenizer.encode(more, anllm_model::Framing::Bare)?;
         Ok(Some([&seen.tokens[..], &more[..]].concat()))
     }
+
+    /// How many of the conversation's tokens the session has read.
+    fn read(&self) -> usize {
+        self.seen.session.seen() - self.start.session.seen()
+    }
+
+    /// The tokens of a conversation from its beginning.
+    fn encode(&self, text: &str) -> Result<Vec<u32>, ChatError> {
+        if self.start.session.seen() == 0 {
+            return Ok(self.tokenizer.encode(text, self.format.framing())?);
+        }
+        let mut encoder = PieceEncoder::behind(self.tokenizer);
+        let mut ids = encoder.push(text)?;
+        ids.extend(encoder.finish()?);
+        Ok(ids)
+    }
+
+    /// The last tokens before a turn, of `read` and of what stands before it.
+    fn before(&self, read: &[u32]) -> Vec<u32> {
+        let recent = [&self.start.recent[..], read].concat();
+        recent[recent.len().saturating_sub(RECENT)..].to_vec()
+    }
 }
 
 impl<B: Kernels> Seen<B> {
-    fn nothing(engine: &Engine<B>, policy: &Policy) -> Self {
-        Self { session: engine.session(policy.clone()), tokens: Vec::new(), text: None }
+    fn nothing(start: &Resumed<B>) -> Self {
+        Self { session: start.session.clone(), tokens: Vec::new(), text: None }
     }
 }

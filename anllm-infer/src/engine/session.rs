@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anllm_core::{AnchorMatcher, CacheStats, Place, Positions, SegmentTracker};
+use anllm_core::{AnchorMatcher, CacheStats, Place, Policy, Positions, SegmentTracker};
 use anllm_kernels::Kernels;
 use anllm_model::{Decoder, KvCache};
 use burn::tensor::Tensor;
@@ -43,6 +43,11 @@ impl<B: Kernels> Session<B> {
     /// Bytes that the cache's buffers occupy, empty slots included.
     pub fn allocated_bytes(&self) -> usize {
         self.cache.allocated_bytes()
+    }
+
+    /// What tokens see, and what is kept.
+    pub fn policy(&self) -> Policy {
+        self.cache.shared_policy()
     }
 
     /// Whether the policy counts positions anew: then texts cannot lie side by side.

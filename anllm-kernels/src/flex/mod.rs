@@ -125,8 +125,8 @@ impl Kernels for Flex {
         buffer
     }
 
-    fn times_packed(x: FloatTensor<Self>, weight: &PackedMatrix) -> FloatTensor<Self> {
+    fn times_packed_each<const W: usize>(x: FloatTensor<Self>, weights: [&PackedMatrix; W]) -> [FloatTensor<Self>; W] {
         let dtype = x.dtype();
-        as_type::<2>(packed::times_packed(&as_type::<2>(x, DType::F32), weight), dtype)
+        packed::times_packed_each(&as_type::<2>(x, DType::F32), weights).map(|result| as_type::<2>(result, dtype))
     }
 }

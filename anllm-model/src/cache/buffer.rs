@@ -38,12 +38,13 @@ impl<B: Kernels> Buffer<B> {
                 let capacity = Self::capacity_for(end);
                 let options = (&entries.device(), entries.dtype());
                 let grown = Tensor::zeros([1, capacity, heads, width], options);
+                let held = old.as_ref().map_or(0, |old| start.min(old.dims()[1]));
                 match old {
-                    Some(old) => {
-                        let held = start.min(old.dims()[1]);
+                    // What stood from `start` on is written over.
+                    Some(old) if held > 0 => {
                         grown.slice_assign([0..1, 0..held, 0..heads, 0..width], old.narrow(1, 0, held))
                     }
-                    None => grown,
+                    _ => grown,
                 }
             }
         };
@@ -62,5 +63,30 @@ impl<B: Kernels> Buffer<B> {
     /// The first `len` entries followed by `entries`, `[1, len + N, K, D]`, as a tensor of its own.
     pub(super) fn joined(&self, len: usize, entries: Tensor<B, 4>) -> Tensor<B, 4> {
         if len == 0 { entries } else { Tensor::cat(vec![self.view(len), entries], 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_flex::Flex;
+
+    use super::*;
+
+    fn entries(values: std::ops::Range<i64>) -> Tensor<Flex, 4> {
+        let count = (values.end - values.start) as usize;
+        Tensor::<Flex, 1, burn::tensor::Int>::arange(values, &Default::default()).float().reshape([1, count, 1, 1])
+    }
+
+    #[test]
+    fn a_buffer_that_is_too_small_grows_wherever_it_is_written() {
+        for start in [0, 1, 40, 60] {
+            let mut buffer = Buffer::<Flex>::default();
+            buffer.write(0, entries(0..60));
+            buffer.write(start, entries(100..200));
+            let found: Vec<f32> = buffer.view(start + 100).into_data().into_vec().unwrap();
+            let expected: Vec<f32> = (0..start).chain(100..200).map(|value| value as f32).collect();
+            assert_eq!(found, expected, "from {start}");
+            assert_eq!(buffer.capacity(), Buffer::<Flex>::capacity_for(start + 100));
+        }
     }
 }

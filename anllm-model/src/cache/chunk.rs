@@ -49,11 +49,12 @@ pub(super) struct Settle<B: Backend> {
 impl<B: Kernels> Chunk<B> {
     pub(crate) fn new(plan: ChunkPlan, decoder: &Decoder<B>, device: &B::Device) -> Self {
         let (cached, tokens) = (plan.cached, plan.new_tokens());
-        let keep = if plan.survivors.len() == cached + tokens {
+        let keep = if plan.survivors.count() == cached + tokens {
             Keep::All
         } else {
-            let unmoved = plan.unmoved();
-            let moved: Vec<i32> = plan.survivors.iter().skip(unmoved).map(|&slot| slot as i32).collect();
+            // The chunk's own keys are not in the buffers, wherever they will stand.
+            let unmoved = plan.survivors.unmoved.min(cached);
+            let moved: Vec<i32> = plan.survivors.slots().skip(unmoved).map(|slot| slot as i32).collect();
             let count = moved.len();
             let moved = (count > 0).then(|| Tensor::from_data(TensorData::new(moved, [count]), device));
             Keep::Some { unmoved, moved }

@@ -56,6 +56,11 @@ impl<B: Kernels> KvCache<B> {
         &*self.policy
     }
 
+    /// The policy, for other sequences to share.
+    pub fn shared_policy(&self) -> Policy {
+        self.policy.clone()
+    }
+
     /// Which entries are held.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

@@ -15,6 +15,7 @@ use super::aside::write_folder;
 use super::error::CheckpointError;
 use super::keys::{ExpectedTensor, expected_tensors};
 use super::open::{Checkpoint, record_rule};
+use super::parse_json;
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -107,10 +108,11 @@ impl Export {
             record_rule(&mut settings.config, rule);
         }
         let mut files = Vec::new();
+        let tokenizer = settings.tokenizer.as_deref().map(|text| parse_json(checkpoint.path(), text)).transpose()?;
         let texts = [
             ("config.json", Some(&settings.config)),
             ("generation_config.json", settings.generation.as_ref()),
-            ("tokenizer.json", settings.tokenizer.as_ref()),
+            ("tokenizer.json", tokenizer.as_ref()),
             ("tokenizer_config.json", settings.tokenizer_config.as_ref()),
         ];
         for (name, json) in texts {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::error::CheckpointError;
 use super::keys::{EMBEDDING, HEAD};
 use super::open::{Checkpoint, record_rule};
+use super::parse_json;
 use super::source::{TensorInfo, TensorSource};
 use crate::tokenizer::Tokenizer;
 
@@ -43,8 +44,10 @@ impl Checkpoint {
         let id = tokenizer.size();
         let rows = self.config().vocab_size.max(id + 1);
         let mut settings = self.settings().clone();
-        if let Some(json) = &mut settings.tokenizer {
-            add_special_token(json, id, AnchorRule::ADDED_TOKEN);
+        if let Some(text) = &mut settings.tokenizer {
+            let mut json = parse_json(self.path(), text)?;
+            add_special_token(&mut json, id, AnchorRule::ADDED_TOKEN);
+            *text = json.to_string();
         }
         settings.config["vocab_size"] = json!(rows);
         record_rule(&mut settings.config, &AnchorRule::Added);

@@ -22,8 +22,8 @@ pub struct Settings {
     pub config: Value,
     /// `generation_config.json`.
     pub generation: Option<Value>,
-    /// `tokenizer.json`.
-    pub tokenizer: Option<Value>,
+    /// `tokenizer.json`, as text without whitespace: its tree of values would take ten times the memory.
+    pub tokenizer: Option<String>,
     /// `tokenizer_config.json`.
     pub tokenizer_config: Option<Value>,
 }
@@ -89,7 +89,7 @@ impl Checkpoint {
         let settings = Settings {
             config: json("config.json", files.config)?,
             generation: None,
-            tokenizer: Some(json("tokenizer.json", files.tokenizer)?),
+            tokenizer: Some(json("tokenizer.json", files.tokenizer)?.to_string()),
             tokenizer_config: None,
         };
         Self::assemble(name, settings, Box::new(HfWeights::embedded(name, files.weights)?))
@@ -189,7 +189,7 @@ impl Checkpoint {
             Format::Gguf => self.path.clone(),
         };
         match &self.settings.tokenizer {
-            Some(json) => Tokenizer::from_json(&file, json),
+            Some(text) => Tokenizer::from_json(&file, text),
             None => Err(CheckpointError::malformed(
                 &self.path,
                 "the folder has no tokenizer.json",
@@ -247,7 +247,7 @@ fn open_folder(folder: &Path) -> Result<Opened, CheckpointError> {
     let settings = Settings {
         config: read_json(&config_path)?,
         generation: optional("generation_config.json")?,
-        tokenizer: optional("tokenizer.json")?,
+        tokenizer: optional("tokenizer.json")?.map(|json| json.to_string()),
         tokenizer_config: with_template_files(folder, optional("tokenizer_config.json")?)?,
     };
     // Settings are judged before weights: "unsupported architecture" helps more than "no model.safetensors".
@@ -288,7 +288,7 @@ fn open_gguf(path: &Path) -> Result<Opened, CheckpointError> {
     let settings = Settings {
         config: file.config_json()?,
         generation: Some(file.generation_config_json()?),
-        tokenizer: Some(file.tokenizer_json()?),
+        tokenizer: Some(file.tokenizer_json()?.to_string()),
         tokenizer_config: Some(file.tokenizer_config_json()?),
     };
     let pre_tokenizer = Some(file.pre_tokenizer().to_owned());

@@ -40,9 +40,8 @@ pub(crate) struct Projected<B: Backend> {
 impl<B: Kernels> Attention<B> {
     /// From `x`, `[B, T, C]`.
     pub(crate) fn project(&self, x: Tensor<B, 3>, rotary: &Rotary<B>) -> Projected<B> {
-        let query = self.split(self.query.forward(x.clone()));
-        let key = self.split(self.key.forward(x.clone()));
-        let value = self.split(self.value.forward(x));
+        let projected = Linear::forward_each(x, [&self.query, &self.key, &self.value]);
+        let [query, key, value] = projected.map(|x| self.split(x));
         let norm = |norm: &Option<RmsNorm<B>>, x| match norm {
             Some(norm) => norm.forward(x),
             None => x,

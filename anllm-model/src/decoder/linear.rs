@@ -27,22 +27,37 @@ impl<B: Kernels> Linear<B> {
 
     /// `[B, T, in]` to `[B, T, out]`, in the type of `x`.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let [y] = Self::forward_each(x, [self]);
+        y
+    }
+
+    /// [`forward`](Self::forward) of each of some layers.
+    pub fn forward_each<const N: usize>(x: Tensor<B, 3>, layers: [&Self; N]) -> [Tensor<B, 3>; N] {
         let [rows, tokens, width] = x.dims();
-        let dtype = FloatDType::from(x.dtype());
-        let [out, _] = self.weight.dims();
         // One matrix product over all rows: two dimensions take the fastest path of every backend.
         let x = x.reshape([rows * tokens, width]);
-        let added = self.adapter.as_ref().map(|adapter| adapter.forward(x.clone()));
-        let y = self.weight.times(x);
+        let mut products = Weight::times_each(x.clone(), layers.map(|layer| &layer.weight)).into_iter();
+        layers.map(|layer| {
+            // As many as there are layers.
+            let Some(y) = products.next() else { unreachable!("a product for each layer") };
+            let [_, out] = y.dims();
+            layer.added_to(y, &x).reshape([rows, tokens, out])
+        })
+    }
+
+    /// `y` `[N, out]`, the product of `x` `[N, in]` with the weight, with what else the layer adds.
+    fn added_to(&self, y: Tensor<B, 2>, x: &Tensor<B, 2>) -> Tensor<B, 2> {
         let y = match &self.bias {
-            Some(bias) => y + bias.val().cast(dtype).unsqueeze(),
+            Some(bias) => {
+                let dtype = FloatDType::from(y.dtype());
+                y + bias.val().cast(dtype).unsqueeze()
+            }
             None => y,
         };
-        let y = match added {
-            Some(added) => y + added,
+        match &self.adapter {
+            Some(adapter) => y + adapter.forward(x.clone()),
             None => y,
-        };
-        y.reshape([rows, tokens, out])
+        }
     }
 
     /// The layer with its adapter, if any, added to the weight.

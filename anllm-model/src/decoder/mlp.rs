@@ -21,7 +21,7 @@ pub struct Mlp<B: Backend> {
 impl<B: Kernels> Mlp<B> {
     /// `[B, T, C]` to the same shape.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let (gate, up) = (self.gate.forward(x.clone()), self.up.forward(x));
+        let [gate, up] = Linear::forward_each(x, [&self.gate, &self.up]);
         let [rows, tokens, width] = gate.dims();
         let flat = [rows * tokens, width];
         self.down.forward(swiglu(gate.reshape(flat), up.reshape(flat)).reshape([rows, tokens, width]))

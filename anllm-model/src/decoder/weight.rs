@@ -1,6 +1,6 @@
 //! A matrix of the model: floats, which can learn, or a few bits, which are fast to read.
 
-use anllm_kernels::{Kernels, PackedMatrix, linear, linear_packed};
+use anllm_kernels::{Kernels, PackedMatrix, linear, linear_packed, linear_packed_each};
 use burn::module::{
     AutodiffModule, Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
 };
@@ -69,6 +69,19 @@ impl<B: Kernels> Weight<B> {
                 linear(x, if read_as_they_are { values } else { values.cast(dtype) })
             }
             Self::Packed(matrix) => linear_packed(x, matrix),
+        }
+    }
+
+    /// [`times`](Self::times) with each of some weights.
+    pub(crate) fn times_each<const W: usize>(x: Tensor<B, 2>, weights: [&Self; W]) -> [Tensor<B, 2>; W] {
+        let packed = weights.map(|weight| match weight {
+            Self::Float(_) => None,
+            Self::Packed(matrix) => Some(matrix),
+        });
+        let matrices: Vec<&PackedMatrix> = packed.into_iter().flatten().collect();
+        match matrices.try_into() {
+            Ok(matrices) => linear_packed_each::<B, W>(x, matrices),
+            Err(_) => weights.map(|weight| weight.times(x.clone())),
         }
     }
 

@@ -18,6 +18,7 @@ use self::conversation::{Conversation, Next};
 use self::terminal::{Terminal, Typed};
 use super::added::Adder;
 use super::interrupt::Interrupt;
+use super::prefix::Opened;
 use super::setup::{self, Rules};
 use crate::args::ChatArgs;
 use crate::bundled;
@@ -31,7 +32,13 @@ pub(crate) fn run(args: Box<ChatArgs>, output: &Output) -> anyhow::Result<()> {
     let loaded = args.load.as_deref().map(read_saved).transpose()?;
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
-    let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
+    let (prefix, rules) = match &args.prefix_cache {
+        Some(file) => {
+            let (prefix, rules) = Opened::new(file, &args.run, &checkpoint, &tokenizer)?;
+            (Some(prefix), rules)
+        }
+        None => (None, setup::rules(&args.run, &checkpoint, PolicyKind::Full)?),
+    };
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let usual = match bundled::names(&args.run.model.model) {
         true => bundled::sampling(&args.run.model.model),
@@ -40,8 +47,8 @@ pub(crate) fn run(args: Box<ChatArgs>, output: &Output) -> anyhow::Result<()> {
     let sampling = args.sampling.settings(usual, "chat")?;
     let format = format(&args, &checkpoint, &tokenizer)?;
     let device = args.run.device;
-    let task =
-        Talk { args: *args, output: *output, said, loaded, checkpoint, tokenizer, rules, adder, sampling, format };
+    let (args, output) = (*args, *output);
+    let task = Talk { args, output, said, loaded, checkpoint, tokenizer, rules, prefix, adder, sampling, format };
     run_on(device, task)
 }
 
@@ -124,6 +131,7 @@ struct Talk {
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     rules: Rules,
+    prefix: Option<Opened>,
     adder: Adder,
     sampling: Sampling,
     format: ChatFormat,
@@ -134,10 +142,15 @@ impl Task for Talk {
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, output, rules, .. } = self;
-        let told = format!("cache {}, anchors {}", rules.policy.name(), rules.matcher.rule());
+        let behind =
+            self.prefix.as_ref().map_or(String::new(), |prefix| format!(", behind {} tokens", prefix.tokens()));
+        let told = format!("cache {}, anchors {}{behind}", rules.policy.name(), rules.matcher.rule());
         let plain = matches!(self.format, ChatFormat::Continuation);
         let engine = setup::engine::<B>(&args.run, &self.checkpoint, rules.matcher, &device)?;
-        let mut chat = Chat::new(&engine, &self.tokenizer, self.format, rules.policy);
+        let mut chat = match &self.prefix {
+            Some(prefix) => Chat::behind(&engine, &self.tokenizer, self.format, prefix.resume(&engine)?),
+            None => Chat::new(&engine, &self.tokenizer, self.format, rules.policy),
+        };
         if let Some(saved) = self.loaded {
             chat.set_messages(saved.messages);
         }

@@ -13,6 +13,7 @@ use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Framing, Tokenizer};
 
 use super::super::added::Adder;
+use super::super::prefix::{self, Opened};
 use super::super::setup::{self, Rules};
 use super::prompts::{self, Prompt};
 use super::report;
@@ -36,11 +37,22 @@ pub(super) fn run(
     let found = prompts::read(file)?;
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
-    let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
+    let (prefix, rules) = match &args.prefix_cache {
+        Some(file) => {
+            let (prefix, rules) = Opened::new(file, &args.run, &checkpoint, &tokenizer)?;
+            (Some(prefix), rules)
+        }
+        None => (None, setup::rules(&args.run, &checkpoint, PolicyKind::Full)?),
+    };
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let ready = found.into_iter().enumerate().map(|(number, (line, prompt))| {
         let at = |reason: String| anyhow::anyhow!("{}: line {line}: {reason}", file.display());
-        let ids = tokenizer.encode(&adder.add(&prompt.prompt), Framing::Framed).map_err(|e| at(e.to_string()))?;
+        let text = adder.add(&prompt.prompt);
+        let ids = match &prefix {
+            Some(_) => prefix::behind(&tokenizer, &text),
+            None => tokenizer.encode(&text, Framing::Framed).map_err(Into::into),
+        };
+        let ids = ids.map_err(|e| at(e.to_string()))?;
         let Prompt { max_new_tokens, .. } = prompt;
         let sampling = prompt.sampling(number, sampling);
         anllm_infer::Sampler::new(sampling.clone()).map_err(|e| at(format!("{e}\n  hint: correct the line")))?;
@@ -54,8 +66,8 @@ pub(super) fn run(
         Ok((line, Ready { text: prompt.prompt, request }))
     });
     let ready: Vec<(usize, Ready)> = ready.collect::<anyhow::Result<_>>()?;
-    let device = args.run.device;
-    run_on(device, Many { file: file.display().to_string(), args, ready, checkpoint, tokenizer, rules, start, output })
+    let (device, file) = (args.run.device, file.display().to_string());
+    run_on(device, Many { file, args, ready, checkpoint, tokenizer, rules, prefix, start, output })
 }
 
 struct Many {
@@ -65,6 +77,7 @@ struct Many {
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     rules: Rules,
+    prefix: Option<Opened>,
     start: Instant,
     output: Output,
 }
@@ -76,12 +89,15 @@ impl Task for Many {
     type Output = ();
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
-        let Self { file, args, ready, checkpoint, tokenizer, rules, start, output } = self;
+        let Self { file, args, ready, checkpoint, tokenizer, rules, prefix, start, output } = self;
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher, &device)?;
         let load_s = start.elapsed().as_secs_f64();
         let interrupted = setup::watch_for_interrupt();
         let outcomes: RefCell<BTreeMap<usize, Outcome>> = RefCell::default();
         let mut scheduler = Scheduler::new(&engine, &tokenizer, Limits { rows: args.batch, ..Limits::default() });
+        if let Some(prefix) = prefix {
+            scheduler = scheduler.behind(prefix.resume(&engine)?);
+        }
         let begun = Instant::now();
         let mut ids = Vec::with_capacity(ready.len());
         for (number, (line, ready)) in ready.iter().enumerate() {

@@ -3,23 +3,25 @@
 //! Keys are cut into spans; each span gives every head the highest score, the sum of the shares and the weighted values
 //! against that score, and the spans' parts are joined at the end.
 
+use std::ops::Range;
+
 use anllm_core::Reach;
 use burn_flex::{Flex, FlexTensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::exp::exp2;
-use super::super::lanes::{self, Lanes, OnLanes};
 use super::super::tensors::{View, filled};
 use super::super::vectors::add_scaled;
 use super::Sizes;
 use crate::attention::{Attended, Reaches};
-use crate::packed::ROWS as LANES;
 
-/// Keys that one thread takes at a time.
+/// Keys that are looked at together.
 const SPAN: usize = 32;
-/// Keys that are multiplied with a query at once.
-const KEYS: usize = 8;
+/// Heads that look at a key together.
+const HEADS: usize = 3;
+/// At least as many scores as a vector of any processor holds.
+const LANES: usize = 16;
 
 pub(super) fn forward(
     sizes: Sizes,
@@ -33,53 +35,93 @@ pub(super) fn forward(
     let mut output = vec![0.0; rows * heads * width];
     let mut log_sum = vec![0.0; rows * heads];
     for row in 0..rows {
-        let slots = slots(reaches.row(row));
-        let spans = slots.par_chunks(SPAN).map(|slots| Span { sizes, query, key, value, slots, row }.part());
-        let parts: Vec<Part> = spans.collect();
+        let Some(slots) = Slots::of(reaches.row(row)) else { continue };
+        let spans = slots.count().div_ceil(SPAN);
+        let mut parts = Parts::new(spans, heads, width);
+        let each = parts.highest.par_chunks_mut(heads).zip(parts.sums.par_chunks_mut(heads));
+        let each = each.zip(parts.values.par_chunks_mut(heads * width)).enumerate();
+        each.for_each(|(number, ((highest, sums), values))| {
+            let range = number * SPAN..((number + 1) * SPAN).min(slots.count());
+            let span = Span { sizes, query, key, value, slots, range, row };
+            span.take(Part { highest, sums, values });
+        });
         let outputs = output[row * heads * width..].chunks_exact_mut(width);
         for (head, (output, log_sum)) in outputs.zip(&mut log_sum[row * heads..(row + 1) * heads]).enumerate() {
-            *log_sum = join(&parts, head, output);
+            *log_sum = parts.join(head, output);
         }
     }
     Attended { output: filled(output, [rows, 1, heads, width]), log_sum: filled(log_sum, [rows, 1, heads]) }
 }
 
-/// The keys that the token reaches.
-fn slots(reach: &Reach) -> Vec<usize> {
-    let looks = reach.looks().iter().take(1);
-    looks.flat_map(|look| reach.far()[look.far.clone()].iter().copied().chain(look.near.clone())).collect()
+/// The keys that the token reaches, where they are: no list is made of them.
+#[derive(Clone, Copy)]
+struct Slots<'a> {
+    far: &'a [usize],
+    /// The first near one.
+    near: usize,
+    near_count: usize,
 }
 
-/// What one span gives.
-struct Part {
-    /// `[H]`, as powers of two.
+impl<'a> Slots<'a> {
+    fn of(reach: &'a Reach) -> Option<Self> {
+        let look = reach.looks().first()?;
+        Some(Self { far: &reach.far()[look.far.clone()], near: look.near.start, near_count: look.near.len() })
+    }
+
+    fn count(&self) -> usize {
+        self.far.len() + self.near_count
+    }
+
+    #[inline(always)]
+    fn get(&self, number: usize) -> usize {
+        match self.far.get(number) {
+            Some(slot) => *slot,
+            None => self.near + (number - self.far.len()),
+        }
+    }
+}
+
+/// What the spans give.
+struct Parts {
+    heads: usize,
+    /// `[spans, H]`, as powers of two.
     highest: Vec<f32>,
-    /// `[H]`.
+    /// `[spans, H]`.
     sums: Vec<f32>,
-    /// `[H, D]`.
+    /// `[spans, H, D]`.
     values: Vec<f32>,
 }
 
-impl Part {
-    fn new(heads: usize, width: usize) -> Self {
-        Self { highest: vec![f32::NEG_INFINITY; heads], sums: vec![0.0; heads], values: vec![0.0; heads * width] }
+impl Parts {
+    fn new(spans: usize, heads: usize, width: usize) -> Self {
+        let (highest, sums) = (vec![0.0; spans * heads], vec![0.0; spans * heads]);
+        Self { heads, highest, sums, values: vec![0.0; spans * heads * width] }
+    }
+
+    /// One head's output and the logarithm of its sum.
+    fn join(&self, head: usize, output: &mut [f32]) -> f32 {
+        let of_head = |all: &[f32]| -> Vec<f32> { all.iter().skip(head).step_by(self.heads).copied().collect() };
+        let (highest, sums) = (of_head(&self.highest), of_head(&self.sums));
+        let most = highest.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weights: Vec<f32> = highest.iter().map(|highest| (highest - most).exp2()).collect();
+        let sum: f32 = sums.iter().zip(&weights).map(|(sum, weight)| sum * weight).sum();
+        let values = self.values.chunks_exact(output.len()).skip(head).step_by(self.heads);
+        for (values, weight) in values.zip(&weights) {
+            let weight = weight / sum;
+            output.iter_mut().zip(values).for_each(|(output, value)| *output += value * weight);
+        }
+        most * std::f32::consts::LN_2 + sum.ln()
     }
 }
 
-/// One head's output and the logarithm of its sum.
-fn join(parts: &[Part], head: usize, output: &mut [f32]) -> f32 {
-    let width = output.len();
-    let highest = parts.iter().map(|part| part.highest[head]).fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for part in parts {
-        let weight = (part.highest[head] - highest).exp2();
-        sum += part.sums[head] * weight;
-        for (output, value) in output.iter_mut().zip(&part.values[head * width..]) {
-            *output += value * weight;
-        }
-    }
-    output.iter_mut().for_each(|output| *output /= sum);
-    highest * std::f32::consts::LN_2 + sum.ln()
+/// Where one span writes.
+struct Part<'a> {
+    /// `[H]`, as powers of two.
+    highest: &'a mut [f32],
+    /// `[H]`.
+    sums: &'a mut [f32],
+    /// `[H, D]`.
+    values: &'a mut [f32],
 }
 
 /// Some keys, for all heads.
@@ -88,131 +130,112 @@ struct Span<'a> {
     query: View<'a>,
     key: View<'a>,
     value: View<'a>,
-    slots: &'a [usize],
+    slots: Slots<'a>,
+    /// Which of them.
+    range: Range<usize>,
     row: usize,
 }
 
 impl Span<'_> {
-    fn part(&self) -> Part {
-        let Sizes { heads, width, .. } = self.sizes;
+    fn take(&self, part: Part<'_>) {
         // Whole vectors of each head's scores, however long they are; those beyond the keys come to nothing.
-        let padded = self.slots.len().next_multiple_of(LANES);
-        let mut scores = vec![f32::NEG_INFINITY; heads * padded];
-        let mut part = Part::new(heads, width);
-        lanes::run(Scores { span: self, padded, scores: &mut scores });
-        Arch::new().dispatch(Shares { span: self, padded, scores: &mut scores, part: &mut part });
-        part
+        let padded = self.range.len().next_multiple_of(LANES);
+        let mut scores = vec![f32::NEG_INFINITY; self.sizes.heads * padded];
+        Arch::new().dispatch(Look { span: self, padded, scores: &mut scores, part });
     }
 }
 
-/// The products of queries and keys, as powers of two.
-struct Scores<'a> {
-    span: &'a Span<'a>,
-    padded: usize,
-    /// `[H, padded]`.
-    scores: &'a mut [f32],
-}
-
-impl OnLanes for Scores<'_> {
-    #[inline(always)]
-    fn on<L: Lanes>(self, lanes: L) {
-        let Self { span: Span { sizes, query, key, slots, row, .. }, padded, scores } = self;
-        let (sharing, scale) = (sizes.sharing(), sizes.scale());
-        for (block, slots) in slots.chunks(KEYS).enumerate() {
-            for group in 0..sizes.groups {
-                // Where keys are missing the last one stands in for them.
-                let mut keys = [key.get(*row, slots[slots.len() - 1], group); KEYS];
-                for (keys, slot) in keys.iter_mut().zip(slots) {
-                    *keys = key.get(*row, *slot, group);
-                }
-                for head in group * sharing..(group + 1) * sharing {
-                    let found = products(lanes, query.get(*row, 0, head), keys);
-                    let scores = &mut scores[head * padded + block * KEYS..][..slots.len()];
-                    scores.iter_mut().zip(found).for_each(|(score, found)| *score = found * scale);
-                }
-            }
-        }
-    }
-}
-
-/// A query with each of the keys.
+/// `scores` `[N, …]`: `N` queries with each key, times `scale`. A key is loaded once for all of them.
 #[inline(always)]
-fn products<L: Lanes>(lanes: L, query: &[f32], keys: [&[f32]; KEYS]) -> [f32; KEYS] {
-    let (whole, rest) = query.as_chunks::<LANES>();
-    let mut whole_keys = [whole; KEYS];
-    for (whole_keys, key) in whole_keys.iter_mut().zip(keys) {
-        *whole_keys = &key.as_chunks().0[..whole.len()];
-    }
-    let mut last = [0.0; LANES];
-    last[..rest.len()].copy_from_slice(rest);
-    let mut folded = [[0.0; KEYS]; KEYS];
-    // Four keys at once: more sums would not fit into registers.
-    for four in [0, 4] {
-        let mut sums = [lanes.floats(0.0); 4];
-        for (i, query) in whole.iter().enumerate() {
-            let query = lanes.load(query);
-            for n in 0..4 {
-                sums[n] = lanes.add_each(query, &whole_keys[four + n][i], sums[n]);
+fn products<'a, S: Simd, const N: usize>(
+    simd: S,
+    queries: [&[f32]; N],
+    key: impl Fn(usize) -> &'a [f32],
+    scale: f32,
+    scores: [&mut [f32]; N],
+) {
+    let (whole, rest) = (queries.map(|query| S::as_simd_f32s(query).0), queries.map(|query| S::as_simd_f32s(query).1));
+    for number in 0..scores[0].len() {
+        let (key, last) = S::as_simd_f32s(key(number));
+        let mut sums = [simd.splat_f32s(0.0); N];
+        for (i, key) in key.iter().enumerate() {
+            for n in 0..N {
+                sums[n] = simd.mul_add_f32s(whole[n][i], *key, sums[n]);
             }
         }
-        if !rest.is_empty() {
-            for n in 0..4 {
-                let mut key = [0.0; LANES];
-                key[..rest.len()].copy_from_slice(&keys[four + n][LANES * whole.len()..]);
-                sums[n] = lanes.add_each(lanes.load(&last), &key, sums[n]);
+        if !last.is_empty() {
+            let key = simd.partial_load_f32s(last);
+            for n in 0..N {
+                sums[n] = simd.mul_add_f32s(simd.partial_load_f32s(rest[n]), key, sums[n]);
             }
         }
-        for n in 0..4 {
-            let sums = lanes.rows(sums[n]);
-            for i in 0..KEYS {
-                folded[four + n][i] = sums[i] + sums[i + KEYS];
-            }
+        for n in 0..N {
+            scores[n][number] = simd.reduce_sum_f32s(sums[n]) * scale;
         }
     }
-    let columns = lanes.turned(folded.each_ref());
-    let mut sums = [0.0; KEYS];
-    for column in &columns {
-        for i in 0..KEYS {
-            sums[i] += column[i];
-        }
-    }
-    sums
 }
 
-/// From scores to shares, and the values weighted with them.
-struct Shares<'a> {
+/// Scores, as powers of two, from them shares, and the values weighted with these.
+struct Look<'a> {
     span: &'a Span<'a>,
     padded: usize,
     /// `[H, padded]`.
     scores: &'a mut [f32],
-    part: &'a mut Part,
+    part: Part<'a>,
 }
 
-impl WithSimd for Shares<'_> {
+impl WithSimd for Look<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { span: Span { sizes, value, slots, row, .. }, padded, scores, part } = self;
+        let Self { span: Span { sizes, query, key, value, slots, range, row }, padded, scores, part } = self;
+        let (row, count) = (*row, range.len());
+        let (width, sharing) = (sizes.width, sizes.sharing());
+        let slot = |number: usize| slots.get(range.start + number);
+        for group in 0..sizes.groups {
+            let keys = |number: usize| key.get(row, slot(number), group);
+            let queries = |head: usize| query.get(row, 0, group * sharing + head);
+            let scores = &mut scores[group * sharing * padded..(group + 1) * sharing * padded];
+            for (number, scores) in scores.chunks_mut(HEADS * padded).enumerate() {
+                let first = number * HEADS;
+                let mut lines = scores.chunks_exact_mut(padded).map(|scores| &mut scores[..count]);
+                match [lines.next(), lines.next(), lines.next()] {
+                    [Some(a), Some(b), Some(c)] => {
+                        let queries = [queries(first), queries(first + 1), queries(first + 2)];
+                        products(simd, queries, keys, sizes.scale(), [a, b, c]);
+                    }
+                    [Some(a), Some(b), None] => {
+                        products(simd, [queries(first), queries(first + 1)], keys, sizes.scale(), [a, b]);
+                    }
+                    [Some(a), ..] => products(simd, [queries(first)], keys, sizes.scale(), [a]),
+                    [None, ..] => {}
+                }
+            }
+        }
         for (head, scores) in scores.chunks_exact_mut(padded).enumerate() {
-            let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let scores = S::as_mut_simd_f32s(scores).0;
+            let mut highest = simd.splat_f32s(f32::NEG_INFINITY);
+            for scores in &*scores {
+                highest = simd.max_f32s(highest, *scores);
+            }
+            let highest = simd.reduce_max_f32s(highest);
             let shift = simd.splat_f32s(highest);
             let mut sum = simd.splat_f32s(0.0);
-            for scores in S::as_mut_simd_f32s(scores).0 {
+            for scores in scores {
                 *scores = exp2(simd, simd.sub_f32s(*scores, shift));
                 sum = simd.add_f32s(sum, *scores);
             }
             part.highest[head] = highest;
             part.sums[head] = simd.reduce_sum_f32s(sum);
         }
-        let (width, sharing) = (sizes.width, sizes.sharing());
         for group in 0..sizes.groups {
-            let values = |number: usize| value.get(*row, slots[number], group);
+            let values = |number: usize| value.get(row, slot(number), group);
             let heads = group * sharing..(group + 1) * sharing;
-            let mut outputs = part.values[heads.start * width..heads.end * width].chunks_mut(3 * width);
-            for first in heads.clone().step_by(3) {
+            let mut outputs = part.values[heads.start * width..heads.end * width].chunks_mut(HEADS * width);
+            for first in heads.clone().step_by(HEADS) {
                 let Some(output) = outputs.next() else { break };
-                let shares = |n: usize| &scores[(first + n) * padded..][..slots.len()];
+                let shares = |n: usize| &scores[(first + n) * padded..][..count];
                 match output.len() / width {
                     1 => weighted(simd, [shares(0)], values, output),
                     2 => weighted(simd, [shares(0), shares(1)], values, output),

@@ -14,6 +14,8 @@ use crate::packed::ROWS;
 pub(super) trait Lanes: Copy {
     /// Rows of inputs whose sums fit into registers together, beside what they are made of.
     const AT_ONCE: usize = 6;
+    /// Panels of sixteen rows of the weights whose sums fit as well.
+    const PANELS: usize = 1;
     /// Two 16-bit integers of each row.
     type Pairs: Copy;
     /// A 32-bit integer of each row.

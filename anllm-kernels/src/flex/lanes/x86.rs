@@ -13,7 +13,8 @@ const LOW: u32 = 0x000F_000F;
 
 /// AVX-512.
 impl Lanes for V4 {
-    const AT_ONCE: usize = 8;
+    const AT_ONCE: usize = 12;
+    const PANELS: usize = 2;
 
     type Pairs = i16x32;
     type Ints = i32x16;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::lanes::{self, Lanes, OnLanes};
-use super::super::panel::{Product, columns, groups_at_once};
+use super::super::panel::{PAIR, Product, columns, groups_at_once};
 use super::stored::Stored;
 use crate::packed::ROWS;
 
@@ -14,10 +14,12 @@ pub(super) fn product<T: Stored>(x: &[f32], weight: &[T], width: usize) -> Vec<f
     let piece = groups_at_once(rows, width) * ROWS;
     let pieces = columns(&mut result, out, piece);
     pieces.into_par_iter().zip(weight.par_chunks(piece * width)).for_each(|(mut into, weight)| {
-        let mut panel = vec![[0.0; ROWS]; width];
-        for (group, weight) in weight.chunks(ROWS * width).enumerate() {
-            lanes::run(Fill { weight, panel: &mut panel });
-            lanes::run(Product { x, panel: &panel, into: &mut into, first: group * ROWS });
+        let mut panels = vec![[0.0; ROWS]; PAIR * width];
+        for (pair, weight) in weight.chunks(PAIR * ROWS * width).enumerate() {
+            let groups = weight.chunks(ROWS * width);
+            let panels = &mut panels[..groups.len() * width];
+            groups.zip(panels.chunks_exact_mut(width)).for_each(|(weight, panel)| lanes::run(Fill { weight, panel }));
+            lanes::run(Product { x, panels, width, into: &mut into, first: pair * PAIR * ROWS });
         }
     });
     result

@@ -14,32 +14,34 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use self::blocks::Multiplied;
-use self::rounded::rounded;
+use self::rounded::{Rounded, rounded};
 use self::tile::{Integers, Unpacked};
 use super::lanes;
-use super::panel::{Product, columns as columns_of, groups_at_once};
+use super::panel::{PAIR, Product, columns as columns_of, groups_at_once};
 use super::tensors::{filled, values};
-use crate::packed::{PackedMatrix, ROWS, VALUES, each_type};
+use crate::packed::{Blocks, PackedMatrix, ROWS, VALUES, each_type};
 
 /// Bytes of weights that one thread takes at a time.
 const PIECE: usize = 1 << 15;
 /// Rows of `x` up to which they are multiplied as integers.
 const FEW: usize = 7;
 
-/// `x·weightᵀ`: `x` is `[N, in]`, `weight` `[out, in]`.
-pub(super) fn times_packed(x: &FlexTensor, weight: &PackedMatrix) -> FlexTensor {
-    let rows = x.layout().shape()[0];
-    let [out, width] = weight.dims();
-    if rows * out * width == 0 {
-        return filled(vec![0.0; rows * out], [rows, out]);
-    }
+/// `x·weightᵀ` with each of some weights `[out, in]`: `x` is `[N, in]`.
+///
+/// Few rows go through all of them in one go: they become integers once, and threads are called together once.
+pub(super) fn times_packed_each<const W: usize>(x: &FlexTensor, weights: [&PackedMatrix; W]) -> [FlexTensor; W] {
+    let [rows, width] = [x.layout().shape()[0], x.layout().shape()[1]];
     let x = values(x);
     let x = whole_blocks(&x, width);
-    let result = each_type!(weight.blocks(), blocks => match rows <= FEW {
-        true => few(&x, rows, blocks, out),
-        false => many(&x, rows, blocks, out),
-    });
-    filled(result, [rows, out])
+    if rows == 0 || width == 0 {
+        return weights.map(|weight| filled(vec![0.0; rows * weight.dims()[0]], [rows, weight.dims()[0]]));
+    }
+    let results = match rows <= FEW {
+        true => few(&x, rows, weights),
+        false => weights.map(|weight| each_type!(weight.blocks(), blocks => many(&x, rows, blocks, weight.dims()[0]))),
+    };
+    let mut outs = weights.iter().map(|weight| weight.dims()[0]);
+    results.map(|result| filled(result, [rows, outs.next().unwrap_or(0)]))
 }
 
 /// Rows of `width` values, each filled up with 0 to whole blocks.
@@ -55,15 +57,26 @@ fn whole_blocks(x: &[f32], width: usize) -> Cow<'_, [f32]> {
     Cow::Owned(rows)
 }
 
-/// `x` is `[N, columns·32]`, `blocks` `[groups, columns]`, the result `[N, out]`.
-fn few<T: Multiplied>(x: &[f32], rows: usize, blocks: &[T], out: usize) -> Vec<f32> {
+/// `x` is `[N, columns·32]`, the results `[N, out]`.
+fn few<const W: usize>(x: &[f32], rows: usize, weights: [&PackedMatrix; W]) -> [Vec<f32>; W] {
     let columns = x.len() / rows / VALUES;
-    let x = rounded(x);
+    let x = &rounded(x);
     // `[groups, N, 16]` first: what a thread writes lies in a row.
-    let mut sums = vec![0.0; blocks.len() / columns * rows * ROWS];
-    let piece = (PIECE / (columns * size_of::<T>())).max(1);
-    let pieces = sums.par_chunks_mut(piece * rows * ROWS).zip(blocks.par_chunks(piece * columns));
-    pieces.for_each(|(sums, blocks)| lanes::run(Integers { x: &x, rows, blocks, columns, sums }));
+    let mut sums = weights.map(|weight| vec![0.0; weight.dims()[0].div_ceil(ROWS) * rows * ROWS]);
+    let mut pieces = Vec::new();
+    for (weight, sums) in weights.iter().zip(&mut sums) {
+        let groups = (PIECE * sums.len() / (rows * ROWS) / weight.bytes().max(1)).max(1);
+        let starts = (0..).step_by(groups * columns);
+        let each = sums.chunks_mut(groups * rows * ROWS).zip(starts);
+        pieces.extend(each.map(|(sums, start)| Piece { x, rows, columns, blocks: weight.blocks(), start, sums }));
+    }
+    pieces.into_par_iter().for_each(Piece::multiply);
+    let mut outs = weights.iter().map(|weight| weight.dims()[0]);
+    sums.map(|sums| in_rows(sums, rows, outs.next().unwrap_or(0)))
+}
+
+/// From `[groups, N, 16]` to `[N, out]`.
+fn in_rows(mut sums: Vec<f32>, rows: usize, out: usize) -> Vec<f32> {
     if rows == 1 {
         sums.truncate(out);
         return sums;
@@ -78,6 +91,29 @@ fn few<T: Multiplied>(x: &[f32], rows: usize, blocks: &[T], out: usize) -> Vec<f
     result
 }
 
+/// Some groups of a matrix's rows with all of `x`: what one thread takes at a time.
+struct Piece<'a> {
+    /// `[N, columns]`.
+    x: &'a [Rounded],
+    rows: usize,
+    columns: usize,
+    blocks: &'a Blocks,
+    /// The first block.
+    start: usize,
+    /// `[groups, N, 16]`.
+    sums: &'a mut [f32],
+}
+
+impl Piece<'_> {
+    fn multiply(self) {
+        let Self { x, rows, columns, blocks, start, sums } = self;
+        let count = sums.len() / (rows * ROWS) * columns;
+        each_type!(blocks, blocks => {
+            lanes::run(Integers { x, rows, blocks: &blocks[start..start + count], columns, sums });
+        });
+    }
+}
+
 /// The same where the products are what takes time.
 fn many<T: Multiplied>(x: &[f32], rows: usize, blocks: &[T], out: usize) -> Vec<f32> {
     let columns = x.len() / rows / VALUES;
@@ -85,10 +121,12 @@ fn many<T: Multiplied>(x: &[f32], rows: usize, blocks: &[T], out: usize) -> Vec<
     let mut result = vec![0.0; rows * out];
     let pieces = columns_of(&mut result, out, piece * ROWS);
     pieces.into_par_iter().zip(blocks.par_chunks(piece * columns)).for_each(|(mut into, blocks)| {
-        let mut panel = vec![[0.0; ROWS]; columns * VALUES];
-        for (group, blocks) in blocks.chunks_exact(columns).enumerate() {
-            lanes::run(Unpacked { blocks, panel: &mut panel });
-            lanes::run(Product { x, panel: &panel, into: &mut into, first: group * ROWS });
+        let width = columns * VALUES;
+        let mut panels = vec![[0.0; ROWS]; PAIR * width];
+        for (pair, blocks) in blocks.chunks(PAIR * columns).enumerate() {
+            let panels = &mut panels[..blocks.len() * VALUES];
+            lanes::run(Unpacked { blocks, panels });
+            lanes::run(Product { x, panels, width, into: &mut into, first: pair * PAIR * ROWS });
         }
     });
     result
@@ -108,10 +146,13 @@ mod tests {
             let out = blocks.len() / columns * ROWS;
             let [mut integers, mut floats] = [vec![0.0; rows * out], vec![0.0; rows * out]];
             Integers { x: &rounded(x), rows, blocks, columns, sums: &mut integers }.on(lanes);
-            let mut panel = vec![[0.0; ROWS]; columns * VALUES];
-            for (mut into, blocks) in columns_of(&mut floats, out, ROWS).into_iter().zip(blocks.chunks_exact(columns)) {
-                Unpacked { blocks, panel: &mut panel }.on(lanes);
-                Product { x, panel: &panel, into: &mut into, first: 0 }.on(lanes);
+            let width = columns * VALUES;
+            let mut panels = vec![[0.0; ROWS]; PAIR * width];
+            let pieces = columns_of(&mut floats, out, PAIR * ROWS);
+            for (mut into, blocks) in pieces.into_iter().zip(blocks.chunks(PAIR * columns)) {
+                let panels = &mut panels[..blocks.len() * VALUES];
+                Unpacked { blocks, panels }.on(lanes);
+                Product { x, panels, width, into: &mut into, first: 0 }.on(lanes);
             }
             [integers, floats]
         }

@@ -33,18 +33,18 @@ impl<T: Multiplied> OnLanes for Integers<'_, T> {
     }
 }
 
-/// Sixteen rows of the weights as a panel.
+/// Some sixteens of rows of the weights as panels.
 pub(super) struct Unpacked<'a, T> {
-    /// `[columns]`.
+    /// `[groups, columns]`.
     pub(super) blocks: &'a [T],
-    /// `[columns·32, 16]`.
-    pub(super) panel: &'a mut [[f32; ROWS]],
+    /// `[groups·columns·32, 16]`.
+    pub(super) panels: &'a mut [[f32; ROWS]],
 }
 
 impl<T: Multiplied> OnLanes for Unpacked<'_, T> {
     #[inline(always)]
     fn on<L: Lanes>(self, lanes: L) {
-        for (block, panel) in self.blocks.iter().zip(self.panel.as_chunks_mut().0) {
+        for (block, panel) in self.blocks.iter().zip(self.panels.as_chunks_mut().0) {
             unpack(lanes, block, panel);
         }
     }
