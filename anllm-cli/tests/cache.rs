@@ -86,9 +86,10 @@ fn a_prefix_is_continued_as_if_it_had_been_the_prompt() {
 fn a_conversation_is_held_behind_a_prefix() {
     let (_folder, file) = built();
     let mut chat = anllm(["chat", "--prefix-cache", &file, "--temperature", "0", "-n", "12", "--history", "none"]);
-    let said = text(chat.arg("--json").write_stdin(" Max cried\nThen\n"));
+    let said = text(chat.arg("--json").write_stdin("Max cried\nThen\n"));
     let turns: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let expected = object(&mut continued(&file, &[]));
+    let alone = ["generate", "--prefix-cache", &file, "--prompt", "Max cried", "--temperature", "0", "-n", "12"];
+    let expected = object(&mut anllm(alone));
     assert_eq!((&turns[0]["tokens"], &turns[0]["kv"]["seen"]), (&expected["tokens"], &expected["kv"]["seen"]));
     assert_eq!(turns[1]["kv"]["policy"], "anchor");
     refused(anllm(["chat", "--prefix-cache", &file, "--cache", "full"]).write_stdin("Hi\n"), &["--cache", "anchor"]);
