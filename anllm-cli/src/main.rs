@@ -17,7 +17,10 @@ use crate::output::{Interrupted, Output, Reported};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    output::start_logging(cli.verbose);
+    match &cli.command {
+        Command::Serve(args) => output::start_server_log(cli.verbose, args.log_format),
+        _ => output::start_logging(cli.verbose),
+    }
     let output = Output::new(cli.json);
     let outcome = run(cli.command, &output);
     match outcome {
@@ -36,6 +39,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Generate(args) => commands::generate::run(args, output),
         Command::Chat(args) => commands::chat::run(args, output),
+        Command::Serve(args) => commands::serve::run(args, output),
         Command::Train(args) => commands::train::run(args, output),
         Command::Eval(args) => commands::eval::run(args, output),
         Command::Verify(args) => commands::verify::run(args, output),

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::args::LogFormat;
+
 /// Where results go, and in which form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
@@ -83,6 +85,21 @@ impl Output {
 
 /// Warnings and, with `-v`, more, on standard error.
 pub(crate) fn start_logging(verbose: u8) {
+    let log = tracing_subscriber::fmt().with_env_filter(filter(verbose)).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).without_time().with_target(false).init();
+}
+
+/// The log of a server, on standard error: a line for each request, with the time.
+pub(crate) fn start_server_log(verbose: u8, format: LogFormat) {
+    let log = tracing_subscriber::fmt().with_env_filter(filter(verbose + 1)).with_writer(io::stderr);
+    let log = log.with_ansi(io::stderr().is_terminal()).with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+fn filter(verbose: u8) -> EnvFilter {
     let level = match verbose {
         0 => "warn",
         1 => "info",
@@ -91,16 +108,9 @@ pub(crate) fn start_logging(verbose: u8) {
     // GPU libraries talk a lot at these levels; their errors reach the user as this program's own.
     let quiet = "wgpu_hal=off,wgpu_core=error,naga=error,cubecl_runtime=error,cubecl_wgpu=error";
     let default = format!(
-        "error,anllm_core={level},anllm_model={level},anllm_infer={level},anllm_train={level},anllm={level},{quiet}"
+        "error,anllm_core={level},anllm_model={level},anllm_infer={level},anllm_serve={level},anllm_train={level},anllm={level},{quiet}"
     );
-    let filter = EnvFilter::try_from_env("ANLLM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .without_time()
-        .with_target(false)
-        .init();
+    EnvFilter::try_from_env("ANLLM_LOG").unwrap_or_else(|_| EnvFilter::new(default))
 }
 
 /// The error and what caused it, in one message.

@@ -15,6 +15,19 @@ pub struct Step {
     pub dropped: Vec<usize>,
 }
 
+impl Step {
+    /// Enters `place` into a ledger under `policy`, and tells what that did.
+    pub fn of(ledger: &mut Ledger, policy: &dyn CachePolicy, place: Place) -> Self {
+        let mut before: Vec<usize> = ledger.entries().iter().map(|entry| entry.index).collect();
+        before.push(place.index);
+        ledger.enter(policy, place);
+        // Both are in order, and what is left is a part of what was there.
+        let mut left = ledger.entries().iter().map(|entry| entry.index).peekable();
+        before.retain(|index| left.next_if_eq(index).is_none());
+        Self { place, held: ledger.entries().len(), dropped: before }
+    }
+}
+
 /// A cache's book-keeping, token by token, without a model.
 #[derive(Debug)]
 pub struct Timeline<'a> {
@@ -30,13 +43,7 @@ impl<'a> Timeline<'a> {
 
     /// Enters the next token.
     pub fn enter(&mut self, place: Place) -> Step {
-        let mut before: Vec<usize> = self.ledger.entries().iter().map(|entry| entry.index).collect();
-        before.push(place.index);
-        self.ledger.enter(self.policy, place);
-        // Both are in order, and what is left is a part of what was there.
-        let mut left = self.ledger.entries().iter().map(|entry| entry.index).peekable();
-        before.retain(|index| left.next_if_eq(index).is_none());
-        Step { place, held: self.ledger.entries().len(), dropped: before }
+        Step::of(&mut self.ledger, self.policy, place)
     }
 }
 

@@ -13,6 +13,7 @@ mod generate;
 mod model;
 mod qa;
 mod sampling;
+mod serve;
 mod tools;
 mod train;
 mod verify;
@@ -28,6 +29,7 @@ pub(crate) use eval::{EvalArgs, EvalCommand, PplArgs};
 pub(crate) use generate::GenerateArgs;
 pub(crate) use model::{Dtype, RunArgs};
 pub(crate) use qa::{QaArgs, SamplerKind};
+pub(crate) use serve::{LogFormat, ServeArgs};
 pub(crate) use tools::{CompletionsArgs, InspectArgs, ManArgs};
 pub(crate) use train::TrainArgs;
 pub(crate) use verify::{LogitsArgs, VerifyArgs};
@@ -59,6 +61,11 @@ pub(crate) enum Command {
     /// The conversation stays in the cache from turn to turn: each turn reads only what is new, and under an anchor
     /// policy earlier turns are held as their anchors.
     Chat(Box<ChatArgs>),
+    /// Serve a model: OpenAI's HTTP interface, and a page.
+    ///
+    /// Conversations share the machine: requests run side by side, beginnings that were read once are not read again, and
+    /// under an anchor policy each is held as its anchors. The page at / shows what the cache keeps.
+    Serve(Box<ServeArgs>),
     /// Train a model: continual pre-training, from scratch, or fine-tuning.
     Train(TrainArgs),
     /// Measure a model.

@@ -46,6 +46,11 @@ impl Adder {
         self.0.as_ref().map(|(inserter, _)| inserter)
     }
 
+    /// The same, to keep.
+    pub(crate) fn into_inserter(self) -> Option<AnchorInserter> {
+        self.0.map(|(inserter, _)| inserter)
+    }
+
     /// The text as the model reads it.
     pub(crate) fn add(&self, text: &str) -> String {
         self.0.as_ref().map_or_else(|| text.to_owned(), |(inserter, _)| inserter.insert(text))

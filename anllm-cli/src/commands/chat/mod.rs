@@ -20,6 +20,7 @@ use super::added::Adder;
 use super::interrupt::Interrupt;
 use super::prefix::Opened;
 use super::setup::{self, Rules};
+use super::template;
 use crate::args::ChatArgs;
 use crate::bundled;
 use crate::device::{Task, run_on};
@@ -45,7 +46,8 @@ pub(crate) fn run(args: Box<ChatArgs>, output: &Output) -> anyhow::Result<()> {
         false => Sampling { temperature: 0.6, top_p: 0.9, ..Sampling::default() },
     };
     let sampling = args.sampling.settings(usual, "chat")?;
-    let format = format(&args, &checkpoint, &tokenizer)?;
+    let format =
+        template::format(args.chat_template.as_deref(), args.template_args.as_deref(), &checkpoint, &tokenizer)?;
     let device = args.run.device;
     let (args, output) = (*args, *output);
     let task = Talk { args, output, said, loaded, checkpoint, tokenizer, rules, prefix, adder, sampling, format };
@@ -78,41 +80,6 @@ impl Said {
             _ => Ok(Self::File(Box::new(BufReader::new(io::stdin())))),
         }
     }
-}
-
-/// How the conversation is written for the model.
-fn format(args: &ChatArgs, checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> anyhow::Result<ChatFormat> {
-    let own = |name: Option<&str>| {
-        let found = checkpoint.chat_template(tokenizer, name);
-        found.map_err(|e| anyhow::anyhow!("{}: {e}", checkpoint.path().display()))
-    };
-    let template = match args.chat_template.as_deref() {
-        None => own(None)?,
-        Some(file) if Path::new(file).is_file() => {
-            let source = setup::read_text(Path::new(file))?;
-            let template = checkpoint.chat_template_from(tokenizer, &source);
-            Some(template.map_err(|e| anyhow::anyhow!("{file}: {e}"))?)
-        }
-        Some(name) => {
-            let found = own(Some(name)).map_err(|e| anyhow::anyhow!("{e}; or give a file that is there"))?;
-            Some(found.ok_or_else(|| {
-                anyhow::anyhow!(
-                    "--chat-template {name}: there is no such file, and the checkpoint has no template of its own\n  \
-                     hint: name a Jinja file, as `chat_template.jinja` in other models' folders"
-                )
-            })?)
-        }
-    };
-    let Some(mut template) = template else { return Ok(ChatFormat::Continuation) };
-    if let Some(text) = &args.template_args {
-        let values: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|e| {
-            anyhow::anyhow!(
-                "--template-args {text}: not a JSON object: {e}\n  hint: for example '{{\"enable_thinking\": false}}'"
-            )
-        })?;
-        template = values.into_iter().fold(template, |template, (name, value)| template.with(name, value));
-    }
-    Ok(ChatFormat::Template(template))
 }
 
 /// Reads a file that `/save` wrote.

@@ -1,0 +1,14 @@
+//! From a connection to a handler and back: which path goes where, who may ask, what a body may be, what is logged.
+
+mod auth;
+mod body;
+mod log;
+mod page_headers;
+mod panics;
+mod router;
+
+pub(crate) use body::Json;
+pub(crate) use log::RequestName;
+#[cfg(test)]
+pub(crate) use router::api;
+pub(crate) use router::router;
