@@ -1,6 +1,6 @@
 """The clients that people have, against `anllm serve`: OpenAI's Python client, and lm-evaluation-harness.
 
-    pip install openai torch transformers lm-eval
+    pip install openai torch transformers lm-eval[api]
     anllm convert --model models/smollm2 --to smollm2-hf
     python scripts/peer_serve.py --anllm anllm --model models/smollm2 --hf smollm2-hf --data DIR \\
         --tasks openbookqa,arc_easy --limit 50 [--cache full] [--anchors RULE]

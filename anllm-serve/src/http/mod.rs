@@ -9,6 +9,4 @@ mod router;
 
 pub(crate) use body::Json;
 pub(crate) use log::RequestName;
-#[cfg(test)]
-pub(crate) use router::api;
 pub(crate) use router::router;

@@ -19,7 +19,7 @@ use crate::server::ServeError;
 use crate::wire::ApiError;
 
 /// Everything that the description has, with the description.
-pub(crate) fn api(app: &Arc<App>) -> (Router<Arc<App>>, Description) {
+fn api(app: &Arc<App>) -> (Router<Arc<App>>, Description) {
     let guarded = OpenApiRouter::new()
         .routes(routes!(completions::create))
         .routes(routes!(chat::create))

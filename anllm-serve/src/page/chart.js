@@ -1,6 +1,6 @@
 // Entries kept against tokens seen, with the bytes that they take.
 
-const WIDTH = 640, HEIGHT = 240, LEFT = 44, RIGHT = 60, TOP = 14, BOTTOM = 30;
+const WIDTH = 420, HEIGHT = 260, LEFT = 36, RIGHT = 56, TOP = 14, BOTTOM = 30;
 
 const node = (tag, attributes, text) => {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);

@@ -33,6 +33,7 @@ macro_rules! request {
             /// The model's name.
             pub(crate) model: Option<String>,
             /// The most tokens of an answer.
+            #[schema(maximum = 4294967295u32)]
             pub(crate) max_tokens: Option<u32>,
             /// Scores are divided by it; 0 always takes the best token.
             #[schema(minimum = 0)]
@@ -41,6 +42,7 @@ macro_rules! request {
             #[schema(exclusive_minimum = 0, maximum = 1)]
             pub(crate) top_p: Option<f32>,
             /// Draw from so many best tokens; 0 is all.
+            #[schema(maximum = 4294967295u32)]
             pub(crate) top_k: Option<u32>,
             /// Leave out tokens below this share of the best one's probability.
             #[schema(minimum = 0, maximum = 1)]
@@ -71,6 +73,7 @@ macro_rules! request {
             #[schema(value_type = Option<super::settings::StreamOptions>)]
             pub(crate) stream_options: Option<super::Object<super::settings::StreamOptions>>,
             /// What the cache keeps: full, anchor, anchor:recent=R, window:N, sink:S+N or sepllm:S+N.
+            #[schema(pattern = "^(full|anchor|window|sink|sepllm)(:.*)?$")]
             pub(crate) cache: Option<String>,
             /// Whether each token is told with its segment, whether it is an anchor, and what the cache dropped.
             pub(crate) trace: Option<bool>,
