@@ -3,7 +3,7 @@
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 
-use crate::attention::{Attended, AttentionGradients, AttentionInputs, Reaches, reference as attention};
+use crate::attention::{Attended, AttentionGradients, Reaches, reference as attention};
 use crate::packed::{self, PackedMatrix};
 use crate::rotary::Turn;
 use crate::{append, gate, linear, norm, rotary};
@@ -29,10 +29,10 @@ pub trait Kernels: Backend {
         attention::forward(query, key, value, reaches)
     }
 
-    /// [`reach_attention`](Self::reach_attention) of several sequences that have nothing to do with each other.
-    fn reach_attention_each(sequences: Vec<AttentionInputs<Self>>) -> Vec<Attended<Self>> {
-        let attend = |s: AttentionInputs<Self>| Self::reach_attention(s.query, s.key, s.value, &s.reaches);
-        sequences.into_iter().map(attend).collect()
+    /// `work` on each of `items`, which have nothing to do with each other; results come in their order. Where operations
+    /// run on the cores of this machine the items may run side by side, since each has too little work for all of them.
+    fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+        items.into_iter().map(work).collect()
     }
 
     /// The gradients of [`reach_attention`](Self::reach_attention)'s inputs, from its inputs, its result and the gradient `slope`

@@ -3,7 +3,6 @@
 //! ```text
 //! attend         attention over what each query reaches, and nothing else     Reaches, from anllm-core's Reach
 //! attend_summed  the same with the sums by which `join` makes one of two parts
-//! attend_each    the same for several sequences of their own lengths
 //! rotate         rotary position embedding
 //! rms_norm       root-mean-square normalisation
 //! swiglu         the gate of the MLP
@@ -37,10 +36,7 @@ mod cube;
 mod flex;
 
 pub use append::put;
-pub use attention::{
-    Attended, AttentionGradients, AttentionInputs, Reaches, Sequence, ShapeError, Summed, attend, attend_each,
-    attend_summed, join,
-};
+pub use attention::{Attended, AttentionGradients, Reaches, ShapeError, Summed, attend, attend_summed, join};
 pub use gate::swiglu;
 pub use kernels::{Kernels, TrainableKernels};
 pub use linear::linear;

@@ -36,19 +36,6 @@ pub struct AttentionGradients<B: Backend> {
     pub value: FloatTensor<B>,
 }
 
-/// What attention reads, as one of several that are computed together.
-#[derive(Debug, Clone)]
-pub struct AttentionInputs<B: Backend> {
-    /// `[B, T, H, D]`.
-    pub query: FloatTensor<B>,
-    /// `[B, S, K, D]`.
-    pub key: FloatTensor<B>,
-    /// `[B, S, K, D]`.
-    pub value: FloatTensor<B>,
-    /// What each query reaches.
-    pub reaches: Reaches<B>,
-}
-
 /// Tensors that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -82,38 +69,6 @@ pub fn attend<B: Kernels>(
         return Ok(query);
     }
     Ok(tensor(B::reach_attention(primitive(query), primitive(key), primitive(value), reaches).output))
-}
-
-/// What [`attend`] takes, of one among several sequences.
-#[derive(Debug, Clone)]
-pub struct Sequence<'a, B: Backend> {
-    /// `[B, T, H, D]`.
-    pub query: Tensor<B, 4>,
-    /// `[B, S, K, D]`.
-    pub key: Tensor<B, 4>,
-    /// `[B, S, K, D]`.
-    pub value: Tensor<B, 4>,
-    /// What each query reaches.
-    pub reaches: &'a Reaches<B>,
-}
-
-/// [`attend`] for several sequences, each with queries and keys of its own number. Where one has too little work for all
-/// cores, several have enough.
-///
-/// # Errors
-/// As [`attend`], for the first that does not fit; also when one has no query.
-pub fn attend_each<B: Kernels>(sequences: Vec<Sequence<'_, B>>) -> Result<Vec<Tensor<B, 4>>, ShapeError> {
-    let mut inputs = Vec::with_capacity(sequences.len());
-    for Sequence { query, key, value, reaches } in sequences {
-        let (q, k, v) = (query.dims(), key.dims(), value.dims());
-        let empty = q.contains(&0).then(|| "there is no query".to_owned());
-        if let Some(reason) = empty.or_else(|| misfit(q, k, v, reaches)) {
-            return Err(ShapeError { query: q, key: k, value: v, reason });
-        }
-        let (query, key, value) = (primitive(query), primitive(key), primitive(value));
-        inputs.push(AttentionInputs { query, key, value, reaches: reaches.clone() });
-    }
-    Ok(B::reach_attention_each(inputs).into_iter().map(|attended| tensor(attended.output)).collect())
 }
 
 fn misfit<B: Backend>(

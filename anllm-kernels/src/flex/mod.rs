@@ -18,7 +18,7 @@ use burn::tensor::ops::FloatTensor;
 use burn_flex::Flex;
 use rayon::prelude::*;
 
-use crate::attention::{Attended, AttentionGradients, AttentionInputs, Reaches, reference};
+use crate::attention::{Attended, AttentionGradients, Reaches, reference};
 use crate::kernels::Kernels;
 use crate::packed::PackedMatrix;
 use crate::rotary::Turn;
@@ -38,12 +38,10 @@ impl Kernels for Flex {
         Attended { output: as_type::<4>(attended.output, dtype), log_sum: attended.log_sum }
     }
 
-    /// Sequences side by side: a decode step of one is too little to share between cores.
-    fn reach_attention_each(sequences: Vec<AttentionInputs<Self>>) -> Vec<Attended<Self>> {
-        let attend = |s: AttentionInputs<Self>| Self::reach_attention(s.query, s.key, s.value, &s.reaches);
-        match sequences.len() {
-            1 => sequences.into_iter().map(attend).collect(),
-            _ => sequences.into_par_iter().map(attend).collect(),
+    fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+        match items.len() {
+            0 | 1 => items.into_iter().map(work).collect(),
+            _ => items.into_par_iter().map(work).collect(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Attention of several sequences in one layer, each over its own cache.
 
-use anllm_kernels::{Kernels, Sequence, ShapeError, attend_each};
+use anllm_kernels::{Kernels, ShapeError};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -15,47 +15,41 @@ pub(crate) struct Part<'a, B: Backend> {
 }
 
 /// The sequences' tokens stand one after another in `projected`, `ΣT` of them, in the order of `parts`. Returns their
-/// heads `[1, ΣT, H, D]`; the caches hold what survives.
-pub(crate) fn attend<B: Kernels>(projected: Projected<B>, parts: &mut [Part<'_, B>]) -> Tensor<B, 4> {
-    let Projected { query, key, value } = projected;
+/// heads `[1, ΣT, H, D]`; the caches hold what survives. Sequences go side by side where the backend can.
+pub(crate) fn attend<B: Kernels>(projected: &Projected<B>, parts: &mut [Part<'_, B>]) -> Tensor<B, 4> {
     let mut start = 0;
-    let mut entered = Vec::with_capacity(parts.len());
-    for part in &mut *parts {
+    let mut each = Vec::with_capacity(parts.len());
+    for part in parts {
         let tokens = part.chunk.tokens;
-        let own = |all: &Tensor<B, 4>| all.clone().narrow(1, start, tokens);
-        let held = part.layer.enter(own(&key), own(&value), part.chunk);
-        entered.push((own(&query), held, part.chunk));
+        each.push((part, start));
         start += tokens;
     }
-    let mut heads = match look(&entered) {
-        Ok(heads) => heads,
-        // The decoder cut all of it out of the same tokens.
-        Err(misfit) => unreachable!("{misfit}"),
-    };
-    for (part, (_, held, chunk)) in parts.iter_mut().zip(entered) {
-        part.layer.settle(held, chunk);
-    }
+    let mut heads = B::each(each, |(part, start)| attend_one(projected, start, part));
     match heads.len() {
         1 => heads.remove(0),
         _ => Tensor::cat(heads, 1),
     }
 }
 
-/// The heads of each sequence, `[1, T, H, D]`: those at original positions side by side, renumbered ones by themselves.
-fn look<B: Kernels>(entered: &[(Tensor<B, 4>, Held<B>, &Chunk<B>)]) -> Result<Vec<Tensor<B, 4>>, ShapeError> {
-    let mut together = Vec::with_capacity(entered.len());
-    let mut alone = Vec::new();
-    for (query, held, chunk) in entered {
-        let (query, key, value) = (query.clone(), held.keys.clone(), held.values.clone());
-        match &chunk.sight {
-            Sight::Reaches(reaches) => together.push(Sequence { query, key, value, reaches }),
-            Sight::Renumbered(renumbered) => alone.push(renumbered.attend(query, key, value)?),
-        }
-    }
-    let (mut together, mut alone) = (attend_each(together)?.into_iter(), alone.into_iter());
-    let next = |chunk: &Chunk<B>| match &chunk.sight {
-        Sight::Reaches(_) => together.next(),
-        Sight::Renumbered(_) => alone.next(),
+/// One sequence, whose tokens begin at `start`: its heads `[1, T, H, D]`.
+fn attend_one<B: Kernels>(projected: &Projected<B>, start: usize, part: &mut Part<'_, B>) -> Tensor<B, 4> {
+    let Part { chunk, layer } = part;
+    let own = |all: &Tensor<B, 4>| all.clone().narrow(1, start, chunk.tokens);
+    let held = layer.enter(own(&projected.key), own(&projected.value), chunk);
+    let heads = match look(own(&projected.query), &held, chunk) {
+        Ok(heads) => heads,
+        // The decoder cut all of it out of the same tokens.
+        Err(misfit) => unreachable!("{misfit}"),
     };
-    Ok(entered.iter().map(|(_, _, chunk)| *chunk).filter_map(next).collect())
+    layer.settle(held, chunk);
+    heads
+}
+
+/// What the queries make of what they see.
+fn look<B: Kernels>(query: Tensor<B, 4>, held: &Held<B>, chunk: &Chunk<B>) -> Result<Tensor<B, 4>, ShapeError> {
+    let (key, value) = (held.keys.clone(), held.values.clone());
+    match &chunk.sight {
+        Sight::Reaches(reaches) => anllm_kernels::attend(query, key, value, reaches),
+        Sight::Renumbered(renumbered) => renumbered.attend(query, key, value),
+    }
 }

@@ -1,14 +1,19 @@
 //! A request that the engine works on, as its handler sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anllm_infer::{Generation, Request, TokenLogprobs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Generate, Job, Pieces, Update, What};
 use crate::app::App;
 use crate::wire::ApiError;
+
+/// The shortest time between two pieces of a stream. Nobody sees it, and it is two hundred pieces a second.
+const PACE: Duration = Duration::from_millis(5);
 
 /// Prompts being continued. Dropping it ends them.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(crate) struct Running {
     open: usize,
     /// Says that nobody waits for the end any more.
     cut: CancellationToken,
+    /// When the last batch was handed out.
+    told: Option<Instant>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -28,6 +35,8 @@ pub(crate) enum News {
     Piece { choice: usize, text: String, token: Option<u32>, logprobs: Option<TokenLogprobs> },
     /// All of it.
     Generation { choice: usize, generation: Box<Generation> },
+    /// That there is no more.
+    Failure(ApiError),
 }
 
 impl Running {
@@ -56,7 +65,7 @@ impl Running {
             let _ = app.jobs.send(Job::Generate(Box::new(asked)));
             answers.push(answer);
         }
-        let running = Self { updates, open, cut: app.cut.clone(), _place: place };
+        let running = Self { updates, open, cut: app.cut.clone(), told: None, _place: place };
         for answer in answers {
             answer.await??;
         }
@@ -66,7 +75,7 @@ impl Running {
     /// What happens next; `None` at the end.
     ///
     /// # Errors
-    /// When a continuation failed, or the server does not wait for it any longer.
+    /// When the engine lost the request, or the server does not wait for it any longer.
     pub(crate) async fn next(&mut self) -> Result<Option<News>, ApiError> {
         if self.open == 0 {
             return Ok(None);
@@ -78,16 +87,47 @@ impl Running {
             }
         };
         // All senders are gone before the end where the engine lost the request.
-        let Some(Update { choice, what }) = update else {
-            return Err(ApiError::internal("the engine failed; other requests go on"));
-        };
+        let update = update.ok_or_else(|| ApiError::internal("the engine failed; other requests go on"))?;
+        Ok(Some(self.news(update)))
+    }
+
+    /// What happened since the last time, at least one thing; empty at the end. A model that is faster than anybody reads
+    /// is told in pieces of several tokens, since each piece takes a journey through two kernels.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub(crate) async fn batch(&mut self) -> Result<Vec<News>, ApiError> {
+        let Some(first) = self.next().await? else { return Ok(Vec::new()) };
+        let mut batch = vec![first];
+        let due = self.told.map_or_else(Instant::now, |told| told + PACE);
+        let mut due = std::pin::pin!(tokio::time::sleep_until(due));
+        // The end is told at once.
+        while self.open > 0 {
+            let update = tokio::select! {
+                biased;
+                update = self.updates.recv() => update,
+                () = &mut due => break,
+            };
+            match update {
+                Some(update) => batch.push(self.news(update)),
+                None => break,
+            }
+        }
+        self.told = Some(Instant::now());
+        Ok(batch)
+    }
+
+    fn news(&mut self, Update { choice, what }: Update) -> News {
         match what {
-            What::Piece { text, token, logprobs } => Ok(Some(News::Piece { choice, text, token, logprobs })),
+            What::Piece { text, token, logprobs } => News::Piece { choice, text, token, logprobs },
             What::Finished(generation) => {
                 self.open -= 1;
-                Ok(Some(News::Generation { choice, generation }))
+                News::Generation { choice, generation }
             }
-            What::Failed(error) => Err(error),
+            What::Failed(error) => {
+                self.open -= 1;
+                News::Failure(error)
+            }
         }
     }
 }

@@ -104,7 +104,11 @@ impl Telling {
         let mut usage = self.usage();
         let mut choices = Vec::new();
         while let Some(news) = running.next().await? {
-            let News::Generation { choice, generation } = news else { continue };
+            let (choice, generation) = match news {
+                News::Generation { choice, generation } => (choice, generation),
+                News::Failure(error) => return Err(error),
+                News::Piece { .. } => continue,
+            };
             let finish_reason = Some(self.ended(&mut usage, choice, &generation)?);
             let known = generation.tokens.iter().zip(&generation.logprobs);
             let content = known.filter_map(|(&id, known)| self.logprob(id, known)).collect();
@@ -180,6 +184,30 @@ impl Telling {
         ChatChunk { id, object: "chat.completion.chunk", created: *created, model, choices, usage }
     }
 
+    /// What is new of each answer, up to the first failure.
+    fn told(
+        &self,
+        batch: Vec<News>,
+        choices: &mut [Open<'_>],
+        usage: &mut Usage,
+    ) -> (Vec<ChunkChoice>, Option<ApiError>) {
+        let mut told = Vec::new();
+        for news in batch {
+            let new = match news {
+                News::Piece { choice, text, token, logprobs } => choices[choice].piece(text, token, logprobs.as_ref()),
+                News::Generation { choice, generation } => self.ended(usage, choice, &generation).map(|reason| {
+                    Some(ChunkChoice { index: choice, finish_reason: Some(reason), ..Default::default() })
+                }),
+                News::Failure(error) => Err(error),
+            };
+            match new {
+                Ok(new) => stream::add(&mut told, new),
+                Err(error) => return (told, Some(error)),
+            }
+        }
+        (told, None)
+    }
+
     /// The answer as it comes.
     fn stream(self, mut running: Running) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
         async_stream::stream! {
@@ -201,26 +229,18 @@ impl Telling {
                 }
             }
             loop {
-                let told = match running.next().await {
-                    Ok(None) => break,
-                    Ok(Some(News::Piece { choice, text, token, logprobs })) => {
-                        choices[choice].piece(text, token, logprobs.as_ref())
-                    }
-                    Ok(Some(News::Generation { choice, generation })) => {
-                        self.ended(&mut usage, choice, &generation).map(|reason| {
-                            Some(ChunkChoice { index: choice, finish_reason: Some(reason), ..Default::default() })
-                        })
-                    }
-                    Err(error) => Err(error),
+                let (told, failure) = match running.batch().await {
+                    Ok(batch) if batch.is_empty() => break,
+                    Ok(batch) => self.told(batch, &mut choices, &mut usage),
+                    Err(error) => (Vec::new(), Some(error)),
                 };
-                match told {
-                    Ok(Some(choice)) => yield stream::event(&self.chunk(vec![choice], none_yet.clone())),
-                    Ok(None) => {}
-                    Err(error) => {
-                        yield stream::failure(&error);
-                        yield stream::done();
-                        return;
-                    }
+                for choice in told {
+                    yield stream::event(&self.chunk(vec![choice], none_yet.clone()));
+                }
+                if let Some(error) = failure {
+                    yield stream::failure(&error);
+                    yield stream::done();
+                    return;
                 }
             }
             if self.plan.tells_usage {

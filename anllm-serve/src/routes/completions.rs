@@ -136,7 +136,11 @@ impl Telling {
         let mut usage = self.usage();
         let mut choices = Vec::new();
         while let Some(news) = running.next().await? {
-            let News::Generation { choice, generation } = news else { continue };
+            let (choice, generation) = match news {
+                News::Generation { choice, generation } => (choice, generation),
+                News::Failure(error) => return Err(error),
+                News::Piece { .. } => continue,
+            };
             let reason = self.plan.ended(&mut usage, choice, self.prompt(choice).ids.len(), &generation)?;
             let told = self.choice(choice, &generation)?;
             choices.push(CompletionChoice { finish_reason: Some(reason), ..told });
@@ -202,27 +206,18 @@ impl Telling {
                 }
             }
             loop {
-                let told = match running.next().await {
-                    Ok(None) => break,
-                    Ok(Some(News::Piece { choice, text, token, logprobs })) => {
-                        choices[choice].piece(text, token, logprobs.as_ref())
-                    }
-                    Ok(Some(News::Generation { choice, generation })) => {
-                        let prompt = self.prompt(choice).ids.len();
-                        self.plan.ended(&mut usage, choice, prompt, &generation).map(|reason| {
-                            Some(CompletionChoice { index: choice, finish_reason: Some(reason), ..Default::default() })
-                        })
-                    }
-                    Err(error) => Err(error),
+                let (told, failure) = match running.batch().await {
+                    Ok(batch) if batch.is_empty() => break,
+                    Ok(batch) => self.told(batch, &mut choices, &mut usage),
+                    Err(error) => (Vec::new(), Some(error)),
                 };
-                match told {
-                    Ok(Some(choice)) => yield stream::event(&self.answer(vec![choice], none_yet.clone())),
-                    Ok(None) => {}
-                    Err(error) => {
-                        yield stream::failure(&error);
-                        yield stream::done();
-                        return;
-                    }
+                for choice in told {
+                    yield stream::event(&self.answer(vec![choice], none_yet.clone()));
+                }
+                if let Some(error) = failure {
+                    yield stream::failure(&error);
+                    yield stream::done();
+                    return;
                 }
             }
             if self.plan.tells_usage {
@@ -230,6 +225,33 @@ impl Telling {
             }
             yield stream::done();
         }
+    }
+
+    /// What is new of each continuation, up to the first failure.
+    fn told(
+        &self,
+        batch: Vec<News>,
+        choices: &mut [Open<'_>],
+        usage: &mut Usage,
+    ) -> (Vec<CompletionChoice>, Option<ApiError>) {
+        let mut told = Vec::new();
+        for news in batch {
+            let new = match news {
+                News::Piece { choice, text, token, logprobs } => choices[choice].piece(text, token, logprobs.as_ref()),
+                News::Generation { choice, generation } => {
+                    let prompt = self.prompt(choice).ids.len();
+                    self.plan.ended(usage, choice, prompt, &generation).map(|reason| {
+                        Some(CompletionChoice { index: choice, finish_reason: Some(reason), ..Default::default() })
+                    })
+                }
+                News::Failure(error) => Err(error),
+            };
+            match new {
+                Ok(new) => stream::add(&mut told, new),
+                Err(error) => return (told, Some(error)),
+            }
+        }
+        (told, None)
     }
 
     fn open(&self) -> Result<Vec<Open<'_>>, ApiError> {

@@ -31,6 +31,16 @@ impl CompletionLogprobs {
     }
 }
 
+impl CompletionLogprobs {
+    /// Adds what comes next.
+    pub(crate) fn join(&mut self, next: Self) {
+        self.tokens.extend(next.tokens);
+        self.token_logprobs.extend(next.token_logprobs);
+        self.top_logprobs.extend(next.top_logprobs);
+        self.text_offset.extend(next.text_offset);
+    }
+}
+
 fn likeliest(tokenizer: &Tokenizer, known: &TokenLogprobs) -> Entries {
     let absent = known.top.iter().all(|top| top.id != known.token.id);
     let taken = absent.then_some(&known.token);
