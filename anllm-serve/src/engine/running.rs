@@ -99,9 +99,10 @@ impl Running {
     pub(crate) async fn batch(&mut self) -> Result<Vec<News>, ApiError> {
         let Some(first) = self.next().await? else { return Ok(Vec::new()) };
         let mut batch = vec![first];
-        let due = self.told.map_or_else(Instant::now, |told| told + PACE);
-        let mut due = std::pin::pin!(tokio::time::sleep_until(due));
-        // The end is told at once.
+        // The beginning is told at once.
+        let Some(told) = self.told.replace(Instant::now()) else { return Ok(batch) };
+        let mut due = std::pin::pin!(tokio::time::sleep_until(told + PACE));
+        // And so is the end.
         while self.open > 0 {
             let update = tokio::select! {
                 biased;
