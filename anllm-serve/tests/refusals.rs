@@ -62,7 +62,8 @@ fn settings_out_of_range_are_named() {
         let body = with(field, value.clone());
         let error = serving.refused(serving.post(PATH, &body), 400);
         let shown: String = value.to_string().chars().take(40).collect();
-        assert_eq!(error["param"], field, "{field} {shown}: {error}");
+        // Of a list, the place in it is named too.
+        assert!(error["param"].as_str().unwrap().starts_with(field), "{field} {shown}: {error}");
     }
     let error = serving.refused(serving.post(PATH, &with("prompt", json!("word ".repeat(5000)))), 400);
     assert_eq!(error["code"], "context_length_exceeded");

@@ -1,7 +1,9 @@
 //! What goes to the thread that has the model, and what comes back.
 
+use std::sync::Arc;
+
 use anllm_infer::{BatchError, Generation, Request, TokenLogprobs};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::wire::ApiError;
 
@@ -26,6 +28,8 @@ pub(crate) struct Generate {
     pub(crate) pieces: Pieces,
     /// Takes what happens. Where nobody takes it any more, the continuations end.
     pub(crate) updates: mpsc::UnboundedSender<Update>,
+    /// Told when one of them ended.
+    pub(crate) ended: Arc<Notify>,
     /// Told whether the request was taken.
     pub(crate) taken: oneshot::Sender<Result<(), BatchError>>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anllm_infer::{Generation, Request, TokenLogprobs};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,8 @@ pub(crate) struct Running {
     open: usize,
     /// Says that nobody waits for the end any more.
     cut: CancellationToken,
+    /// Told when a continuation ended.
+    ended: Arc<Notify>,
     /// When the last batch was handed out.
     told: Option<Instant>,
     _place: OwnedSemaphorePermit,
@@ -56,16 +58,18 @@ impl Running {
         let open = requests.len().saturating_mul(choices);
         let place = place(&app.places, open, app)?;
         let (sender, updates) = mpsc::unbounded_channel();
+        let ended = Arc::<Notify>::default();
         let mut answers = Vec::with_capacity(requests.len());
         for (number, request) in requests.into_iter().enumerate() {
             let (taken, answer) = oneshot::channel();
             let first = number * choices;
-            let asked = Generate { request, choices, first, pieces, updates: sender.clone(), taken };
+            let asked =
+                Generate { request, choices, first, pieces, updates: sender.clone(), ended: Arc::clone(&ended), taken };
             // A closed channel shows in the answer.
             let _ = app.jobs.send(Job::Generate(Box::new(asked)));
             answers.push(answer);
         }
-        let running = Self { updates, open, cut: app.cut.clone(), told: None, _place: place };
+        let running = Self { updates, open, ended, cut: app.cut.clone(), told: None, _place: place };
         for answer in answers {
             answer.await??;
         }
@@ -101,18 +105,13 @@ impl Running {
         let mut batch = vec![first];
         // The beginning is told at once.
         let Some(told) = self.told.replace(Instant::now()) else { return Ok(batch) };
-        let mut due = std::pin::pin!(tokio::time::sleep_until(told + PACE));
-        // And so is the end.
-        while self.open > 0 {
-            let update = tokio::select! {
-                biased;
-                update = self.updates.recv() => update,
-                () = &mut due => break,
-            };
-            match update {
-                Some(update) => batch.push(self.news(update)),
-                None => break,
-            }
+        // And so is the end. Tokens between them wake nobody up.
+        tokio::select! {
+            () = tokio::time::sleep_until(told + PACE) => {}
+            () = self.ended.notified() => {}
+        }
+        while let Ok(update) = self.updates.try_recv() {
+            batch.push(self.news(update));
         }
         self.told = Some(Instant::now());
         Ok(batch)

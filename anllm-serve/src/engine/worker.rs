@@ -59,7 +59,7 @@ struct Desk<'a, B: Kernels> {
 
 impl<B: Kernels> Desk<'_, B> {
     fn take(&mut self, asked: Generate) {
-        let Generate { request, choices, first, pieces, updates, taken } = asked;
+        let Generate { request, choices, first, pieces, updates, ended, taken } = asked;
         let listener = updates.downgrade();
         let tell = move |choice: usize, event: Event<'_>| {
             let what = match event {
@@ -72,10 +72,12 @@ impl<B: Kernels> Desk<'_, B> {
                 Event::Finished(generation) => What::Finished(Box::new(generation)),
                 Event::Failed(error) => What::Failed(error.into()),
             };
-            match updates.send(Update { choice: first + choice, what }) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
+            let is_piece = matches!(what, What::Piece { .. });
+            let sent = updates.send(Update { choice: first + choice, what });
+            if !is_piece {
+                ended.notify_one();
             }
+            if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let scheduler = &mut self.scheduler;
         let submitted = catch_unwind(AssertUnwindSafe(|| scheduler.submit_choices(request, choices, tell)));
