@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use common::{ANY, Copy, anllm, fixture, plain};
+use common::{ANY, Copy, anllm, fixture, object, on_model, plain};
 use serde_json::{Value, json};
 
 /// A server that is killed when nobody wants it any more.
@@ -114,6 +114,40 @@ fn a_model_that_is_removed_goes_on_serving() {
     std::fs::remove_dir_all(copy.path()).unwrap();
     let after = rest(server.ask(9, false));
     assert!(after.starts_with("HTTP/1.1 200"), "{after}");
+}
+
+#[test]
+fn every_prompt_goes_on_from_a_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shots.prefix");
+    let file = file.to_str().unwrap();
+    on_model("cache build", &fixture(ANY))
+        .args(["--anchors", "ep", "--prompt", "Mist lay. Rain fell.", "--to", file])
+        .assert()
+        .success();
+    let server = Server::start(&fixture(ANY), &["--prefix-cache", file]);
+    assert!(server.told["prefix_tokens"].as_u64().unwrap() > 3, "{}", server.told);
+    let answer = rest(server.ask(8, false));
+    let answer: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let expected = object(on_model("generate", &fixture(ANY)).args([
+        "--prefix-cache",
+        file,
+        "--prompt",
+        "The tide went out. The boats",
+        "--temperature",
+        "0",
+        "--ignore-eos",
+        "-n",
+        "8",
+    ]));
+    assert_eq!(answer["choices"][0]["text"], expected["text"]);
+    let mut told = String::new();
+    let body = r#"{"prompt": "a", "max_tokens": 1, "cache": "full"}"#;
+    let mut other = TcpStream::connect(server.address()).unwrap();
+    let head = "POST /v1/completions HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json";
+    other.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    other.read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("HTTP/1.1 400") && told.contains("the prefix that it would go on from"), "{told}");
 }
 
 #[test]

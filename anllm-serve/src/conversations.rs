@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anllm_infer::ChatFormat;
-use anllm_model::{Framing, Tokenizer, TokenizerError};
+use anllm_model::{Framing, TokenizerError};
+
+use crate::model::Model;
 
 /// Texts with their tokens, the oldest forgotten first.
 #[derive(Debug)]
@@ -46,13 +47,8 @@ impl Conversations {
     }
 
     /// The tokens of a conversation's `text`, the first of which are those of an earlier turn if there was one.
-    pub(crate) fn encode(
-        &self,
-        text: &str,
-        format: &ChatFormat,
-        tokenizer: &Tokenizer,
-    ) -> Result<Vec<u32>, TokenizerError> {
-        let whole = tokenizer.encode(text, format.framing())?;
+    pub(crate) fn encode(&self, text: &str, model: &Model) -> Result<Vec<u32>, TokenizerError> {
+        let whole = model.encode(text, model.format.framing())?;
         let earlier = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let begins = known.iter().filter(|known| text.len() > known.text.len() && text.starts_with(&*known.text));
@@ -60,7 +56,7 @@ impl Conversations {
         };
         match earlier {
             Some(Known { text: earlier, tokens }) if !whole.starts_with(&tokens) => {
-                let more = tokenizer.encode(&text[earlier.len()..], Framing::Bare)?;
+                let more = model.tokenizer.encode(&text[earlier.len()..], Framing::Bare)?;
                 Ok([&tokens[..], &more[..]].concat())
             }
             _ => Ok(whole),

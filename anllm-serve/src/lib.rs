@@ -31,6 +31,7 @@
 //!     sampling: Sampling { temperature: 1.0, ..Sampling::default() },
 //!     seed: None,
 //!     inserter: None,
+//!     prefix_tokens: 0,
 //!     tokenizer, format, matcher, config,
 //! })?;
 //! # Ok(())

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anllm_core::{AnchorInserter, AnchorMatcher, AnchorRule, PolicyKind};
 use anllm_infer::{ChatFormat, Sampling};
-use anllm_model::{Message, ModelConfig, Tokenizer};
+use anllm_model::{Framing, Message, ModelConfig, PieceEncoder, Tokenizer, TokenizerError};
 
 /// The model that is served: all but its weights.
 #[derive(Debug)]
@@ -29,12 +29,26 @@ pub struct Model {
     pub seed: Option<u64>,
     /// What puts `<AC>` behind the sentences of prompts and messages, if anything does.
     pub inserter: Option<AnchorInserter>,
+    /// Tokens that stand before every prompt: those of the prefix that [`Server::run_behind`](crate::Server::run_behind)
+    /// is given, else 0.
+    pub prefix_tokens: usize,
 }
 
 impl Model {
     /// A text as the model reads it.
     pub(crate) fn anchored(&self, text: &str) -> String {
         self.inserter.as_ref().map_or_else(|| text.to_owned(), |inserter| inserter.insert(text))
+    }
+
+    /// A text's tokens. Behind a prefix no text begins anew, however it is framed.
+    pub(crate) fn encode(&self, text: &str, framing: Framing) -> Result<Vec<u32>, TokenizerError> {
+        if self.prefix_tokens == 0 {
+            return self.tokenizer.encode(text, framing);
+        }
+        let mut encoder = PieceEncoder::behind(&self.tokenizer);
+        let mut ids = encoder.push(text)?;
+        ids.extend(encoder.finish()?);
+        Ok(ids)
     }
 
     /// Messages as the model reads them.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 
-use anllm_infer::Engine;
+use anllm_infer::prefix::Resumed;
+use anllm_infer::{Engine, Scheduler};
 use anllm_kernels::Kernels;
 use tokio_util::sync::CancellationToken;
 
@@ -126,10 +127,39 @@ impl Server {
     /// # Errors
     /// When the threads that listen are gone.
     pub fn run<B: Kernels>(self, engine: &Engine<B>, model: Model) -> Result<Ended, ServeError> {
+        self.serve(engine, Model { prefix_tokens: 0, ..model }, None)
+    }
+
+    /// The same where every prompt and conversation goes on from `prefix`, under its policy, which must be the model's.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_behind<B: Kernels>(
+        self,
+        engine: &Engine<B>,
+        model: Model,
+        prefix: Resumed<B>,
+    ) -> Result<Ended, ServeError> {
+        self.serve(engine, Model { prefix_tokens: prefix.session.seen(), ..model }, Some(prefix))
+    }
+
+    fn serve<B: Kernels>(
+        self,
+        engine: &Engine<B>,
+        model: Model,
+        prefix: Option<Resumed<B>>,
+    ) -> Result<Ended, ServeError> {
         let Self { app, jobs, listener, .. } = self;
         let (model, board) = (Arc::new(model), Arc::clone(&app.board));
         app.ready(Arc::clone(&model));
-        work(engine, &model.tokenizer, app.options.batch, &jobs, &board);
+        let scheduler = || {
+            let scheduler = Scheduler::new(engine, &model.tokenizer, app.options.batch);
+            match &prefix {
+                Some(prefix) => scheduler.behind(prefix.clone()),
+                None => scheduler,
+            }
+        };
+        work(scheduler, &jobs, &board);
         // Whatever still comes is refused, since nobody takes it.
         drop(jobs);
         listener.join().map_err(|_| ServeError::Listener)

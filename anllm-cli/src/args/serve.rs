@@ -34,6 +34,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "ANLLM_CORS_ORIGIN", value_name = "ORIGIN", help_heading = "Network")]
     pub(crate) cors_origin: Vec<String>,
 
+    /// Let every prompt and conversation go on from this prefix cache (`anllm cache build`). Policy and anchors are the
+    /// file's.
+    #[arg(long, env = "ANLLM_PREFIX_CACHE", value_name = "FILE")]
+    pub(crate) prefix_cache: Option<PathBuf>,
+
     /// The name by which clients know the model. [default: the last part of --model]
     #[arg(long, env = "ANLLM_MODEL_NAME", value_name = "NAME")]
     pub(crate) model_name: Option<String>,

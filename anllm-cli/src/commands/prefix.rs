@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anllm_core::RuleChoice;
+use anllm_core::{PolicyKind, RuleChoice};
 use anllm_infer::Engine;
 use anllm_infer::prefix::{Demonstration, Identity, Prefix, PrefixFile, Resumed};
 use anllm_kernels::Kernels;
@@ -57,6 +57,14 @@ impl Opened {
         let identity = Identity::of(checkpoint, tokenizer, &rules.matcher)?;
         file.head().record.identity.check(&file.name(), &identity)?;
         Ok((Self { file, identity }, rules))
+    }
+
+    /// The policy it was read under.
+    ///
+    /// # Errors
+    /// When this program knows none of that name.
+    pub(crate) fn policy(&self) -> anyhow::Result<PolicyKind> {
+        Ok(self.file.head().policy(&self.file.name())?)
     }
 
     /// Tokens that the prefix stands for.

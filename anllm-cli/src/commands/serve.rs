@@ -15,6 +15,7 @@ use burn::tensor::DType;
 use serde_json::json;
 
 use super::added::Adder;
+use super::prefix::Opened;
 use super::setup::{self, Rules};
 use super::template;
 use crate::args::{Dtype, ServeArgs};
@@ -43,11 +44,20 @@ pub(crate) fn run(args: Box<ServeArgs>, output: &Output) -> anyhow::Result<()> {
     let server = Server::bind(options)?;
     watch(server.stopper());
     let tokenizer = checkpoint.tokenizer()?;
-    let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
+    let (prefix, rules, kind) = match &args.prefix_cache {
+        Some(file) => {
+            let (prefix, rules) = Opened::new(file, &args.run, &checkpoint, &tokenizer)?;
+            let kind = prefix.policy()?;
+            (Some(prefix), rules, kind)
+        }
+        None => {
+            let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
+            (None, rules, setup::policy(&args.run, checkpoint.config(), PolicyKind::Full))
+        }
+    };
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let format =
         template::format(args.chat_template.as_deref(), args.template_args.as_deref(), &checkpoint, &tokenizer)?;
-    let kind = setup::policy(&args.run, checkpoint.config(), PolicyKind::Full);
     let device = args.run.device;
     let serve = Serve {
         args: *args,
@@ -58,6 +68,7 @@ pub(crate) fn run(args: Box<ServeArgs>, output: &Output) -> anyhow::Result<()> {
         tokenizer,
         rules,
         kind,
+        prefix,
         adder,
         sampling,
         format,
@@ -122,6 +133,7 @@ struct Serve {
     tokenizer: Tokenizer,
     rules: Rules,
     kind: PolicyKind,
+    prefix: Option<Opened>,
     adder: Adder,
     sampling: Sampling,
     format: ChatFormat,
@@ -147,6 +159,7 @@ impl Task for Serve {
             sampling: self.sampling,
             seed: args.sampling.seed,
             inserter: self.adder.into_inserter(),
+            prefix_tokens: self.prefix.as_ref().map_or(0, Opened::tokens),
             tokenizer: self.tokenizer,
             format: self.format,
             matcher,
@@ -161,18 +174,26 @@ impl Task for Serve {
                 "model": model.name,
                 "cache": model.policy.to_string(),
                 "anchors": model.matcher.rule().to_string(),
+                "prefix_tokens": model.prefix_tokens,
                 "load_s": load_s,
             }))?;
         } else {
+            let behind = match model.prefix_tokens {
+                0 => String::new(),
+                tokens => format!(" | behind {tokens} tokens"),
+            };
             output.note(&format!(
-                "{url} | {} | cache {}, {} an entry, anchors {} | loaded in {load_s:.2} s | Ctrl-C ends",
+                "{url} | {} | cache {}, {} an entry, anchors {}{behind} | loaded in {load_s:.2} s | Ctrl-C ends",
                 model.name,
                 model.policy,
                 bytes(model.bytes_per_entry),
                 model.matcher.rule(),
             ));
         }
-        Ok(server.run(&engine, model)?)
+        Ok(match &self.prefix {
+            Some(prefix) => server.run_behind(&engine, model, prefix.resume(&engine)?)?,
+            None => server.run(&engine, model)?,
+        })
     }
 }
 

@@ -5,9 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use anllm_infer::{BatchError, Engine, Event, InferError, Limits, Piece, RequestId, Scheduler};
+use anllm_infer::{BatchError, Event, InferError, Piece, RequestId, Scheduler};
 use anllm_kernels::Kernels;
-use anllm_model::Tokenizer;
 use tokio::sync::mpsc::WeakUnboundedSender;
 
 use super::{Board, Generate, Job, Pieces, Update, What};
@@ -16,15 +15,10 @@ use crate::wire::ApiError;
 /// How often the account is posted while there is work.
 const POST: Duration = Duration::from_millis(50);
 
-/// Works until [`Job::End`] comes, or nobody is left to send one.
-pub(crate) fn work<B: Kernels>(
-    engine: &Engine<B>,
-    tokenizer: &Tokenizer,
-    limits: Limits,
-    jobs: &Receiver<Job>,
-    board: &Board,
-) {
-    let mut desk = Desk { scheduler: Scheduler::new(engine, tokenizer, limits), listeners: Vec::new() };
+/// Works until [`Job::End`] comes, or nobody is left to send one. `scheduler` makes one to work with, and another where
+/// one is lost.
+pub(crate) fn work<'a, B: Kernels>(scheduler: impl Fn() -> Scheduler<'a, B>, jobs: &Receiver<Job>, board: &Board) {
+    let mut desk = Desk { scheduler: scheduler(), listeners: Vec::new() };
     let mut posted = Instant::now();
     loop {
         let idle = desk.scheduler.is_idle();
@@ -45,7 +39,7 @@ pub(crate) fn work<B: Kernels>(
         desk.let_go();
         if let Err(failure) = desk.step() {
             tracing::error!(failure, "a step failed");
-            desk = Desk { scheduler: Scheduler::new(engine, tokenizer, limits), listeners: Vec::new() };
+            desk = Desk { scheduler: scheduler(), listeners: Vec::new() };
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn encode(app: &App, model: &Arc<Model>, prompts: Vec<Prompt>) 
             }
             Prompt::Text(text) => {
                 check_bytes(text.len(), limit)?;
-                let read = model.tokenizer.encode(&model.anchored(&text), Framing::Framed);
+                let read = model.encode(&model.anchored(&text), Framing::Framed);
                 let ids = read.map_err(|e| ApiError::invalid(e.to_string()).param("prompt"))?;
                 check_count(ids.len(), limit)?;
                 Ok(Encoded { ids, text: Some(text) })
@@ -55,7 +55,7 @@ pub(super) async fn encode_chat(app: &Arc<App>, model: &Arc<Model>, text: String
     let (app_too, model) = (Arc::clone(app), Arc::clone(model));
     let work = move || {
         check_bytes(text.len(), limit)?;
-        let read = app_too.conversations.encode(&text, &model.format, &model.tokenizer);
+        let read = app_too.conversations.encode(&text, &model);
         let ids = read.map_err(|e| ApiError::invalid(e.to_string()))?;
         check_count(ids.len(), limit)?;
         Ok(Encoded { ids, text: Some(text) })
@@ -79,7 +79,7 @@ pub(super) fn conversation(model: &Model, messages: Vec<Object<ChatMessage>>) ->
 
 /// The longest prompt, in tokens.
 fn limit(app: &App, model: &Model) -> usize {
-    app.options.prompt_tokens.unwrap_or(model.config.max_positions)
+    app.options.prompt_tokens.unwrap_or(model.config.max_positions.saturating_sub(model.prefix_tokens))
 }
 
 /// More bytes than any prompt of so many tokens has are not cut into tokens at all.

@@ -49,7 +49,7 @@ pub(crate) async fn tokenize(
     };
     let named = asked.return_token_strs.unwrap_or(false);
     let work = move || {
-        let tokens = model.tokenizer.encode(&text, framing).map_err(|e| ApiError::invalid(e.to_string()))?;
+        let tokens = model.encode(&text, framing).map_err(|e| ApiError::invalid(e.to_string()))?;
         let texts = || tokens.iter().map(|&id| spelled(&model.tokenizer, id)).collect();
         Ok(Tokenized {
             count: tokens.len(),

@@ -126,6 +126,7 @@ impl From<BatchError> for ApiError {
         match error {
             BatchError::Cache { .. } => Self::invalid(message).param("max_tokens").code("cache_budget_exceeded"),
             BatchError::Rows { .. } => Self::invalid(message).param("n"),
+            BatchError::Policy { .. } => Self::invalid(message).param("cache"),
             BatchError::Request(error) => error.into(),
         }
     }

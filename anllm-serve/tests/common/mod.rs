@@ -55,6 +55,7 @@ impl Teller {
             sampling: Sampling { temperature: 1.0, ..Sampling::default() },
             seed: None,
             inserter: None,
+            prefix_tokens: 0,
         }
     }
 }
