@@ -37,7 +37,12 @@ async function open(options) {
   return page;
 }
 
-const picture = (page, name) => (pictures ? page.screenshot({ path: `${pictures}/${name}.png` }) : null);
+async function picture(page, name) {
+  if (!pictures) return;
+  // What was dropped has faded.
+  await page.waitForTimeout(800);
+  await page.screenshot({ path: `${pictures}/${name}.png` });
+}
 const idle = (page) => page.waitForFunction(() => document.getElementById("stop").hidden, null, { timeout: 60_000 });
 const count = (page, selector) => page.locator(selector).count();
 const points = (page) =>

@@ -20,7 +20,7 @@ impl<B: Kernels> Scheduler<'_, B> {
             let full = self.engine.is_full(&row.session);
             let choice = row.choice;
             let show = |piece: &Piece<'_>| (listener.call)(choice, Event::Piece(*piece));
-            match drawn.and_then(|chosen| row.continuation.accept(chosen, full, show)) {
+            match drawn.map(|chosen| row.continuation.accept(chosen, full, show)) {
                 Ok(None) => {}
                 Ok(Some(reason)) => ended.push((number, Ok(reason))),
                 Err(error) => ended.push((number, Err(error))),

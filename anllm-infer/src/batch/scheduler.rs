@@ -248,7 +248,8 @@ impl<'a, B: Kernels> Scheduler<'a, B> {
             }
             ready.push((number, scores));
         }
-        // Sampling goes through the whole vocabulary, and rows have nothing to do with each other.
+        // Sampling goes through the whole vocabulary, texts through the tokenizer, and rows have nothing to do with each
+        // other.
         let mut ready = ready.into_iter().peekable();
         let chooses = self.rows.iter_mut().enumerate().filter_map(|(number, row)| {
             let (number, scores) = ready.next_if(|(next, _)| *next == number)?;

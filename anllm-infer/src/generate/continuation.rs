@@ -41,6 +41,10 @@ pub(crate) struct Continuation<'t> {
 pub(crate) struct Chosen {
     id: u32,
     logprobs: Option<TokenLogprobs>,
+    /// Why the continuation ends with it, if it does.
+    ends: Option<StopReason>,
+    /// The text that it completes, as the tokenizer has it.
+    text: String,
 }
 
 impl<'t> Continuation<'t> {
@@ -164,7 +168,7 @@ impl<'t> Continuation<'t> {
     /// Draws the next token from scores `[V]`; none where no token is to be made.
     ///
     /// # Errors
-    /// When no score is a number.
+    /// When no score is a number, or the tokenizer does not know the token.
     pub(crate) fn choose(&mut self, scores: &mut [f32]) -> Result<Option<Chosen>, InferError> {
         if self.made() == self.request.max_new_tokens {
             return Ok(None);
@@ -178,40 +182,42 @@ impl<'t> Continuation<'t> {
         let Some(id) = id else {
             return Err(InferError::NotANumber { tokens: self.history.len() });
         };
-        Ok(Some(Chosen { id, logprobs: own.map(|(scores, top)| TokenLogprobs::of(&scores, id, top)) }))
-    }
-
-    /// Appends what was drawn and shows what it makes sure. `full` says that the context holds no more tokens. Returns
-    /// why the continuation ends, if it does.
-    ///
-    /// # Errors
-    /// When the tokenizer does not know the token.
-    pub(crate) fn accept(
-        &mut self,
-        chosen: Option<Chosen>,
-        full: bool,
-        show: impl FnOnce(&Piece<'_>) -> ControlFlow<()>,
-    ) -> Result<Option<StopReason>, InferError> {
-        let Some(Chosen { id, logprobs }) = chosen else {
-            return Ok(Some(StopReason::Length));
-        };
-        self.history.push(id);
-        self.logprobs.extend(logprobs);
-        self.clock.has_token();
+        let logprobs = own.map(|(scores, top)| TokenLogprobs::of(&scores, id, top));
         let ends = match () {
             () if self.eos.contains(&id) => Some(StopReason::Eos),
             () if self.request.stop_tokens.contains(&id) => Some(StopReason::Stop),
             () => None,
         };
-        let (text, stopped) = match ends {
+        let text = match ends {
             // Such a token has no text that anybody should see.
-            Some(_) => (String::new(), Stopped::No),
-            None => self.stops.push(&self.stream.push(id)?),
+            Some(_) => String::new(),
+            None => self.stream.push(id)?,
+        };
+        Ok(Some(Chosen { id, logprobs, ends, text }))
+    }
+
+    /// Appends what was drawn and shows what it makes sure. `full` says that the context holds no more tokens. Returns
+    /// why the continuation ends, if it does.
+    pub(crate) fn accept(
+        &mut self,
+        chosen: Option<Chosen>,
+        full: bool,
+        show: impl FnOnce(&Piece<'_>) -> ControlFlow<()>,
+    ) -> Option<StopReason> {
+        let Some(Chosen { id, logprobs, ends, text }) = chosen else {
+            return Some(StopReason::Length);
+        };
+        self.history.push(id);
+        self.logprobs.extend(logprobs);
+        self.clock.has_token();
+        let (text, stopped) = match ends {
+            Some(_) => (text, Stopped::No),
+            None => self.stops.push(&text),
         };
         self.text.push_str(&text);
         let logprobs = self.request.logprobs.and(self.logprobs.last());
         let shown = show(&Piece { text: &text, token: Some(id), logprobs });
-        Ok(match () {
+        match () {
             () if ends.is_some() => ends,
             () if shown.is_break() => Some(StopReason::Interrupted),
             () if stopped == Stopped::Yes => Some(StopReason::Stop),
@@ -219,7 +225,7 @@ impl<'t> Continuation<'t> {
             () if self.made() == self.request.max_new_tokens => Some(StopReason::Length),
             () if self.is_late() => Some(StopReason::Deadline),
             () => None,
-        })
+        }
     }
 
     /// Whether time is up.

@@ -61,7 +61,7 @@ impl<B: Kernels> Engine<B> {
                     .then_some(StopReason::Interrupted),
                 Some(scores) => {
                     let chosen = continuation.choose(scores)?;
-                    continuation.accept(chosen, self.is_full(session), |piece| show(piece, session))?
+                    continuation.accept(chosen, self.is_full(session), |piece| show(piece, session))
                 }
             };
             if let Some(reason) = reason {
