@@ -7,7 +7,7 @@ use clap::Args;
 /// Options of sampling.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SamplingArgs {
-    /// Scores are divided by it; 0 always takes the best token. [default: 0; bundled models and chat 0.6]
+    /// Scores are divided by it; 0 always takes the best token. [default: 0; bundled models and chat 0.6, other models served 1]
     #[arg(long, env = "ANLLM_TEMPERATURE", value_name = "X", allow_negative_numbers = true)]
     pub(crate) temperature: Option<f32>,
 

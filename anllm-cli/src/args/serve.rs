@@ -1,6 +1,6 @@
 //! `anllm serve`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use anllm_core::SplitterKind;
@@ -18,7 +18,8 @@ pub(crate) struct ServeArgs {
     pub(crate) run: RunArgs,
 
     /// The address to listen on; 0.0.0.0 is every interface of this machine.
-    #[arg(long, env = "ANLLM_HOST", value_name = "IP", default_value = "127.0.0.1", help_heading = "Network")]
+    #[arg(long, env = "ANLLM_HOST", value_name = "IP", default_value = "127.0.0.1", help_heading = "Network",
+        value_parser = host)]
     pub(crate) host: IpAddr,
 
     /// The port to listen on; 0 is any that is free.
@@ -123,6 +124,13 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
+}
+
+fn host(text: &str) -> Result<IpAddr, String> {
+    match text {
+        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        _ => text.parse().map_err(|_| "expected an address such as 127.0.0.1, or localhost".to_owned()),
+    }
 }
 
 /// Forms of logs.
