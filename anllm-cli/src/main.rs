@@ -6,6 +6,7 @@ mod args;
 mod bundled;
 mod commands;
 mod device;
+mod figures;
 mod output;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Logits(args) => commands::logits::run(args, output),
         Command::Bench(args) => commands::bench::run(&args, output),
         Command::Anchors(args) => commands::anchors::run(args, output),
+        Command::Attention(args) => commands::attention::run(*args, output),
+        Command::Report(args) => commands::report::run(&args, output),
         Command::Cache(args) => commands::cache::run(args, output),
         Command::Inspect(args) => commands::inspect::run(args, output),
         Command::Convert(args) => commands::convert::run(args, output),

@@ -7,6 +7,8 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use serde::Serialize;
 
+use crate::groups::{ByDistance, ByPosition, Stretch, distances};
+use crate::totals::{Loss, Quality, Totals};
 use crate::windows::{WindowError, windows};
 
 /// How to cut and run.
@@ -22,19 +24,16 @@ pub struct PerplexityOptions {
     pub unscored: Option<u32>,
     /// Tokens whose scores over the vocabulary exist at a time. It bounds memory; results do not depend on it.
     pub chunk: usize,
+    /// Positions of a window in a row of the report.
+    pub bucket: usize,
 }
 
 /// Perplexity, with what the cache saved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Perplexity {
-    /// `exp(nll)`.
-    pub ppl: f64,
-    /// Mean negative log-likelihood of a scored token, in nats.
-    pub nll: f64,
-    /// Tokens scored.
-    pub tokens: usize,
-    /// Total negative log-likelihood in bits over the bytes of the scored tokens: comparable between vocabularies.
-    pub bits_per_byte: f64,
+    /// Over all scored tokens.
+    #[serde(flatten)]
+    pub quality: Quality,
     /// Anchors among the tokens fed.
     pub anchors: usize,
     /// Share of the cache entries not kept at the ends of the windows, 0 to 1.
@@ -43,6 +42,26 @@ pub struct Perplexity {
     pub documents: usize,
     /// Windows scored.
     pub windows: usize,
+    /// By the position in the window.
+    pub by_position: Vec<Stretch<Loss>>,
+    /// By the distance from the last anchor of the window.
+    pub by_distance: Vec<Stretch<Loss>>,
+}
+
+/// A window that has just been scored.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct WindowScore {
+    /// Its number, counted from 0.
+    pub window: usize,
+    /// Which document it is of, counted from 0.
+    pub document: usize,
+    /// Total negative log-likelihood of its scored tokens, in nats.
+    pub nll: f64,
+    /// Tokens scored.
+    pub tokens: usize,
+    /// Windows in all.
+    #[serde(skip)]
+    pub of: usize,
 }
 
 /// What stops an evaluation.
@@ -57,10 +76,18 @@ pub enum EvalError {
     /// Nothing to score.
     #[error("the text has {0} token(s): at least 2 are needed to score one")]
     TooShort(usize),
+    /// Not one whole window.
+    #[error("the text has {tokens} tokens, fewer than a window of {window}\n  hint: give a longer text")]
+    ShorterThanWindow {
+        /// Tokens of the text.
+        tokens: usize,
+        /// Tokens of a window.
+        window: usize,
+    },
 }
 
 /// Scores `documents`, each cut into windows, each window in a session of its own. `bytes_of` gives the bytes a token
-/// stands for; `progress` hears of each finished window: windows done, windows in all.
+/// stands for; `each` hears of every finished window.
 ///
 /// # Errors
 /// When the windows make no sense, a window is longer than the context, or the model fails.
@@ -69,10 +96,10 @@ pub fn perplexity<B: Kernels>(
     documents: &[Vec<u32>],
     options: &PerplexityOptions,
     bytes_of: impl Fn(u32) -> usize,
-    progress: impl FnMut(usize, usize),
+    each: impl FnMut(&WindowScore),
 ) -> Result<Perplexity, EvalError> {
     let start = engine.session(options.policy.clone());
-    perplexity_behind(engine, &start, documents, options, bytes_of, progress)
+    perplexity_behind(engine, &start, documents, options, bytes_of, each)
 }
 
 /// The same with every window behind what `start` has read, under its policy. What it kept counts in the reduction.
@@ -85,16 +112,23 @@ pub fn perplexity_behind<B: Kernels>(
     documents: &[Vec<u32>],
     options: &PerplexityOptions,
     bytes_of: impl Fn(u32) -> usize,
-    mut progress: impl FnMut(usize, usize),
+    mut each: impl FnMut(&WindowScore),
 ) -> Result<Perplexity, EvalError> {
     let mut cut = Vec::new();
-    for ids in documents {
-        cut.extend(windows(ids.len(), options.window, options.stride)?.into_iter().map(|window| (ids, window)));
+    for (document, ids) in documents.iter().enumerate() {
+        let windows = windows(ids.len(), options.window, options.stride)?;
+        cut.extend(windows.into_iter().map(|window| (document, ids, window)));
     }
     let mut total = Totals::default();
-    for (done, (ids, window)) in cut.iter().enumerate() {
+    let mut by_position: ByPosition<Totals> = ByPosition::new(options.bucket);
+    let mut by_distance: ByDistance<Totals> = ByDistance::default();
+    let (mut kept, mut seen, mut anchors) = (0, 0, 0);
+    for (number, (document, ids, window)) in cut.iter().enumerate() {
         let mut session = start.clone();
         let fed = &ids[window.fed.clone()];
+        let segments = engine.matcher().segments(fed);
+        let distances = distances(segments.places());
+        let before = total;
         engine.score::<EvalError>(&mut session, fed, options.chunk, |start, logits| {
             // Position t predicts token t + 1: the scores of the window's last token predict nothing inside it.
             let first = window.fed.start + start + 1;
@@ -102,53 +136,35 @@ pub fn perplexity_behind<B: Kernels>(
             if !targets.is_empty() {
                 let rows = targets.start - first..targets.end - first;
                 let logits = logits.narrow(1, rows.start, rows.len());
-                let targets = &ids[targets];
-                for (loss, id) in losses(logits, targets)?.into_iter().zip(targets) {
-                    if options.unscored != Some(*id) {
-                        total.nll += loss;
-                        total.tokens += 1;
-                        total.bytes += bytes_of(*id);
+                for (loss, target) in losses(logits, &ids[targets.clone()])?.into_iter().zip(targets) {
+                    let (id, position) = (ids[target], target - window.fed.start);
+                    if options.unscored != Some(id) {
+                        let bytes = bytes_of(id);
+                        total.add(loss, bytes);
+                        by_position.at(position).add(loss, bytes);
+                        by_distance.at(distances[position]).add(loss, bytes);
                     }
                 }
             }
             Ok(())
         })?;
         let stats = session.stats();
-        total.kept += stats.kept;
-        total.seen += stats.seen;
-        total.anchors += engine.matcher().segments(fed).anchors().len();
-        progress(done + 1, cut.len());
+        kept += stats.kept;
+        seen += stats.seen;
+        anchors += segments.anchors().len();
+        let (nll, tokens) = (total.nll - before.nll, total.tokens - before.tokens);
+        each(&WindowScore { window: number, document: *document, nll, tokens, of: cut.len() });
     }
-    match total.tokens {
-        0 => Err(EvalError::TooShort(documents.iter().map(Vec::len).sum())),
-        _ => Ok(total.report(documents.len(), cut.len())),
-    }
-}
-
-#[derive(Default)]
-struct Totals {
-    nll: f64,
-    tokens: usize,
-    bytes: usize,
-    kept: usize,
-    seen: usize,
-    anchors: usize,
-}
-
-impl Totals {
-    fn report(&self, documents: usize, windows: usize) -> Perplexity {
-        let nll = self.nll / self.tokens as f64;
-        Perplexity {
-            ppl: nll.exp(),
-            nll,
-            tokens: self.tokens,
-            bits_per_byte: self.nll / std::f64::consts::LN_2 / self.bytes.max(1) as f64,
-            anchors: self.anchors,
-            kv_reduction: 1.0 - self.kept as f64 / self.seen.max(1) as f64,
-            documents,
-            windows,
-        }
-    }
+    let quality = total.quality().ok_or_else(|| EvalError::TooShort(documents.iter().map(Vec::len).sum()))?;
+    Ok(Perplexity {
+        quality,
+        anchors,
+        kv_reduction: 1.0 - kept as f64 / seen.max(1) as f64,
+        documents: documents.len(),
+        windows: cut.len(),
+        by_position: by_position.report(Totals::loss),
+        by_distance: by_distance.report(Totals::loss),
+    })
 }
 
 /// What each target costs, in nats. `logits` is `[1, T, V]` for `T` targets.

@@ -9,7 +9,9 @@ use anllm_kernels::Kernels;
 use burn::tensor::Tensor;
 use serde::Serialize;
 
+use crate::groups::{ByDistance, Stretch};
 use crate::perplexity::{EvalError, losses};
+use crate::totals::{Loss, Quality, Totals};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -31,12 +33,9 @@ pub struct Bucket {
     pub from: usize,
     /// Position behind the last.
     pub to: usize,
-    /// Tokens scored.
-    pub tokens: usize,
-    /// Mean negative log-likelihood, in nats; nothing where no token was scored.
-    pub nll: Option<f64>,
-    /// `exp(nll)`.
-    pub ppl: Option<f64>,
+    /// How well they were predicted.
+    #[serde(flatten)]
+    pub loss: Loss,
     /// Entries held once the chunk with the last of them was processed.
     pub entries: usize,
     /// Bytes that the cache's buffers then occupied, empty slots included.
@@ -46,14 +45,9 @@ pub struct Bucket {
 /// The perplexity of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StreamPerplexity {
-    /// `exp(nll)`.
-    pub ppl: f64,
-    /// Mean negative log-likelihood of a scored token, in nats.
-    pub nll: f64,
-    /// Tokens scored.
-    pub tokens: usize,
-    /// Total negative log-likelihood in bits over the bytes of the scored tokens.
-    pub bits_per_byte: f64,
+    /// Over all scored tokens.
+    #[serde(flatten)]
+    pub quality: Quality,
     /// Anchors among the tokens fed.
     pub anchors: usize,
     /// Share of the entries not kept at the end, 0 to 1.
@@ -64,6 +58,8 @@ pub struct StreamPerplexity {
     pub allocated_bytes: usize,
     /// Stretch by stretch.
     pub by_position: Vec<Bucket>,
+    /// By the distance from the last anchor.
+    pub by_distance: Vec<Stretch<Loss>>,
 }
 
 /// Scores the text whose tokens `ids` brings in any portions, all in one session. `bytes_of` gives the bytes a token
@@ -102,7 +98,6 @@ pub fn stream_perplexity<B: Kernels, E: From<EvalError>>(
         let targets = &chunk[chunk.len() - expecting.as_ref().map_or(0, |scores| scores.dims()[1])..];
         let losses = expecting.map(|scores| losses(scores, targets)).transpose()?.unwrap_or_default();
         let first = session.seen() - chunk.len();
-        sums.anchors += (first..).zip(&chunk).filter(|(at, id)| engine.matcher().is_anchor(**id, *at)).count();
         // Only the very first token has no loss.
         let missing = chunk.len() - losses.len();
         let mut losses = losses.into_iter();
@@ -110,7 +105,8 @@ pub fn stream_perplexity<B: Kernels, E: From<EvalError>>(
         for (number, &id) in chunk.iter().enumerate() {
             let loss = if number < missing { None } else { losses.next() };
             let loss = loss.filter(|_| options.unscored != Some(id));
-            if let Some(full) = sums.add(loss, bytes_of(id), entries, allocated) {
+            let anchor = engine.matcher().is_anchor(id, first + number);
+            if let Some(full) = sums.add(&Token { loss, bytes: bytes_of(id), anchor }, entries, allocated) {
                 progress(&full)?;
             }
         }
@@ -152,59 +148,73 @@ impl<E, I: Iterator<Item = Result<Vec<u32>, E>>> Iterator for Chunks<I> {
 struct Sums {
     bucket: usize,
     seen: usize,
-    nll: f64,
-    tokens: usize,
-    bytes: usize,
+    total: Totals,
+    open: Totals,
+    by_distance: ByDistance<Totals>,
     anchors: usize,
-    open: (f64, usize),
+    last_anchor: Option<usize>,
     rows: Vec<Bucket>,
+}
+
+/// A token of the stream.
+struct Token {
+    /// What it cost; nothing where it is not scored.
+    loss: Option<f64>,
+    bytes: usize,
+    anchor: bool,
 }
 
 impl Sums {
     fn new(bucket: usize) -> Self {
-        Self { bucket, seen: 0, nll: 0.0, tokens: 0, bytes: 0, anchors: 0, open: (0.0, 0), rows: Vec::new() }
+        Self {
+            bucket,
+            seen: 0,
+            total: Totals::default(),
+            open: Totals::default(),
+            by_distance: ByDistance::default(),
+            anchors: 0,
+            last_anchor: None,
+            rows: Vec::new(),
+        }
     }
 
     /// Counts a token, and returns the stretch that it completes.
-    fn add(&mut self, loss: Option<f64>, bytes: usize, entries: usize, allocated: usize) -> Option<Bucket> {
-        self.seen += 1;
-        if let Some(loss) = loss {
-            self.nll += loss;
-            self.tokens += 1;
-            self.bytes += bytes;
-            self.open.0 += loss;
-            self.open.1 += 1;
+    fn add(&mut self, token: &Token, entries: usize, allocated: usize) -> Option<Bucket> {
+        if let Some(loss) = token.loss {
+            let distance = self.last_anchor.map(|anchor| self.seen - anchor);
+            for account in [&mut self.total, &mut self.open, self.by_distance.at(distance)] {
+                account.add(loss, token.bytes);
+            }
         }
+        if token.anchor {
+            self.last_anchor = Some(self.seen);
+            self.anchors += 1;
+        }
+        self.seen += 1;
         self.seen.is_multiple_of(self.bucket).then(|| self.close(entries, allocated))
     }
 
     fn close(&mut self, entries: usize, allocated_bytes: usize) -> Bucket {
-        let (nll, tokens) = std::mem::take(&mut self.open);
-        let nll = (tokens > 0).then(|| nll / tokens as f64);
+        let loss = std::mem::take(&mut self.open).loss();
         let from = (self.seen - 1) / self.bucket * self.bucket;
-        let row = Bucket { from, to: self.seen, tokens, nll, ppl: nll.map(f64::exp), entries, allocated_bytes };
+        let row = Bucket { from, to: self.seen, loss, entries, allocated_bytes };
         self.rows.push(row.clone());
         row
     }
 
     fn finish(mut self, kv: CacheStats, allocated_bytes: usize) -> Result<StreamPerplexity, EvalError> {
-        if self.tokens == 0 {
-            return Err(EvalError::TooShort(self.seen));
-        }
+        let quality = self.total.quality().ok_or(EvalError::TooShort(self.seen))?;
         if !self.seen.is_multiple_of(self.bucket) {
             self.close(kv.kept, allocated_bytes);
         }
-        let nll = self.nll / self.tokens as f64;
         Ok(StreamPerplexity {
-            ppl: nll.exp(),
-            nll,
-            tokens: self.tokens,
-            bits_per_byte: self.nll / std::f64::consts::LN_2 / self.bytes.max(1) as f64,
+            quality,
             anchors: self.anchors,
             kv_reduction: kv.reduction(),
             kv,
             allocated_bytes,
             by_position: self.rows,
+            by_distance: self.by_distance.report(Totals::loss),
         })
     }
 }
@@ -225,13 +235,17 @@ mod tests {
     #[test]
     fn stretches_add_up() {
         let mut sums = Sums::new(2);
-        assert!(sums.add(None, 1, 1, 10).is_none());
-        let first = sums.add(Some(1.0), 1, 2, 20).unwrap();
-        assert_eq!((first.from, first.to, first.tokens, first.nll), (0, 2, 1, Some(1.0)));
-        sums.add(Some(4.0), 3, 3, 30);
+        let mut add = |loss, anchor, entries| sums.add(&Token { loss, bytes: 2, anchor }, entries, 10 * entries);
+        assert!(add(None, true, 1).is_none());
+        let first = add(Some(1.0), false, 2).unwrap();
+        assert_eq!((first.from, first.to, first.loss.tokens, first.loss.nll), (0, 2, 1, Some(1.0)));
+        add(Some(4.0), false, 3);
         let kv = CacheStats { policy: String::new(), seen: 3, kept: 3, peak: 3, bytes: 0, full_bytes: 0 };
         let total = sums.finish(kv, 30).unwrap();
-        assert_eq!((total.tokens, total.nll, total.by_position.len()), (2, 2.5, 2));
+        assert_eq!((total.quality.tokens, total.quality.nll, total.by_position.len()), (2, 2.5, 2));
         assert_eq!((total.by_position[1].from, total.by_position[1].to), (2, 3));
+        let near: Vec<_> = total.by_distance.iter().map(|group| (group.from, group.of.nll)).collect();
+        assert_eq!(near, [(None, None), (Some(1), Some(1.0)), (Some(2), Some(4.0))]);
+        assert_eq!(total.anchors, 1);
     }
 }

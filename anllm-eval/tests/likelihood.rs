@@ -3,7 +3,7 @@
 
 use anllm_core::{AnchorMatcher, AnchorPolicy, FullPolicy, Policy, PolicyKind};
 use anllm_eval::likelihood::{Encoded, Encoder, score};
-use anllm_eval::qa::{AnswerOptions, Prepared, Saving, Settings, answer, measure};
+use anllm_eval::qa::{AnswerOptions, Prepared, Saving, Settings, Sharing, answer, measure};
 use anllm_eval::task::{Pool, Question, Sampler, Scored, Task, records};
 use anllm_infer::{Engine, EngineOptions};
 use anllm_model::{Checkpoint, Tokenizer};
@@ -134,7 +134,7 @@ fn answers_do_not_depend_on_batches_or_caches() {
             let prepared = Prepared::new(&engine, &tokenizer, &task, questions.clone(), pool, &settings).unwrap();
             let encoder = Encoder::new(&tokenizer, engine.config());
             for batch in [1, 100, 100_000] {
-                let options = AnswerOptions { policy: policy.clone(), batch };
+                let options = AnswerOptions { policy: policy.clone(), batch, sharing: Sharing::Cached };
                 let mut found = Vec::new();
                 let flow = answer::<_, anllm_eval::qa::QaError>(
                     &engine,
@@ -178,7 +178,7 @@ fn an_answering_that_breaks_off_says_so() {
     let pool = Pool { questions: &questions, source: "here", same: true };
     let settings = Settings { shots: 0, sampler: Sampler::First, mark: String::new() };
     let prepared = Prepared::new(&engine, &tokenizer, &task, questions.clone(), pool, &settings).unwrap();
-    let options = AnswerOptions { policy: FullPolicy.into(), batch: 1 };
+    let options = AnswerOptions { policy: FullPolicy.into(), batch: 1, sharing: Sharing::Cached };
     let mut asked = Vec::new();
     let flow = answer::<_, anllm_eval::qa::QaError>(
         &engine,

@@ -72,6 +72,23 @@ pub enum InferError {
         /// Rows of the embedding.
         vocab: usize,
     },
+    /// A map of attention needs one position for each token.
+    #[error(
+        "`{policy}` counts positions anew for each query, so that there is no one map of its attention\n  hint: choose a \
+         policy that leaves positions as they are, such as anchor or window:64"
+    )]
+    NoMap {
+        /// The policy.
+        policy: String,
+    },
+    /// A layer that the model does not have.
+    #[error("there is no layer {layer}: this model has {layers}, counted from 0")]
+    NoLayer {
+        /// The layer.
+        layer: usize,
+        /// How many there are.
+        layers: usize,
+    },
     /// The scores contain a NaN.
     #[error(
         "the model's scores are not numbers after {tokens} tokens\n  \

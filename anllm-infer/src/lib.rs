@@ -42,7 +42,7 @@ mod verify;
 
 pub use batch::{BatchError, Event, Limits, RequestId, Scheduler, Status};
 pub use chat::{Chat, ChatError, ChatFormat, Reading, SavedChat, Turn, TurnOptions};
-pub use engine::{Continuations, Engine, EngineOptions, Feed, Scores, Session, Wanted};
+pub use engine::{AttentionMap, Continuations, Engine, EngineOptions, Feed, Scores, Session, Wanted};
 pub use error::InferError;
 pub use generate::{Generation, Piece, Request, StopReason, Timing};
 pub use sampler::{Logprob, Sampler, Sampling, SamplingError, TokenLogprobs};

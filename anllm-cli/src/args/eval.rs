@@ -6,8 +6,11 @@ use anllm_core::SplitterKind;
 use clap::builder::{FalseyValueParser, RangedU64ValueParser};
 use clap::{Args, Subcommand};
 
+use super::compare::CompareArgs;
+use super::measures::{FrontierArgs, KlArgs, PasskeyArgs};
 use super::model::RunArgs;
 use super::qa::QaArgs;
+use super::translation::TranslationArgs;
 
 /// Options of `anllm eval`.
 #[derive(Debug, Clone, Args)]
@@ -24,6 +27,16 @@ pub(crate) enum EvalCommand {
     Ppl(Box<PplArgs>),
     /// Questions with choices, answered by likelihood: accuracy, and what the demonstrations' cache saves.
     Qa(Box<QaArgs>),
+    /// Divergence from full attention: how far a policy's predictions are from those of the whole context.
+    Kl(Box<KlArgs>),
+    /// Retrieval: a number is hidden in a long text and asked for at its end, by length and depth.
+    Passkey(Box<PasskeyArgs>),
+    /// Quality against memory and speed: every policy, at every budget and length, on one text.
+    Frontier(Box<FrontierArgs>),
+    /// Translation of sentences: BLEU, chrF, and what the cache saves, with the source kept or not.
+    Translation(Box<TranslationArgs>),
+    /// Two runs on the same data: the difference with its interval, by paired bootstrap.
+    Compare(CompareArgs),
 }
 
 /// Options of `anllm eval ppl`.
@@ -62,10 +75,14 @@ pub(crate) struct PplArgs {
         conflicts_with_all = ["window", "stride", "add_anchors"])]
     pub(crate) stream: bool,
 
-    /// With --stream: tokens in a row of the perplexity by position.
-    #[arg(long, env = "ANLLM_BY_POSITION", value_name = "N", default_value_t = 1024,
+    /// Tokens in a row of the perplexity by position; without it an eighth of the window, with --stream 1024.
+    #[arg(long, env = "ANLLM_BY_POSITION", value_name = "N",
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
-    pub(crate) by_position: usize,
+    pub(crate) by_position: Option<usize>,
+
+    /// Write a line of JSON for each window, for `anllm eval compare`.
+    #[arg(long, env = "ANLLM_LOG_WINDOWS", value_name = "FILE", conflicts_with = "stream")]
+    pub(crate) log_windows: Option<PathBuf>,
 
     /// With --stream: draw the perplexity by position and the entries held.
     #[arg(long, env = "ANLLM_SVG", value_name = "FILE", requires = "stream")]

@@ -4,34 +4,44 @@
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 
 mod anchors;
+mod attention;
 mod bench;
 mod cache;
 mod chat;
+mod compare;
 mod convert;
 mod eval;
 mod generate;
+mod measures;
 mod model;
 mod qa;
+mod report;
 mod sampling;
 mod serve;
 mod tools;
 mod train;
+mod translation;
 mod verify;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use anchors::AnchorsArgs;
+pub(crate) use attention::{AttentionArgs, HeadChoice};
 pub(crate) use bench::BenchArgs;
 pub(crate) use cache::{BuildArgs, CacheArgs, CacheCommand, InfoArgs, MergeArgs, TargetArgs};
 pub(crate) use chat::ChatArgs;
+pub(crate) use compare::CompareArgs;
 pub(crate) use convert::{AddAc, ConvertArgs};
 pub(crate) use eval::{EvalArgs, EvalCommand, PplArgs};
 pub(crate) use generate::GenerateArgs;
+pub(crate) use measures::{FrontierArgs, KlArgs, PasskeyArgs};
 pub(crate) use model::{Dtype, RunArgs};
 pub(crate) use qa::{QaArgs, SamplerKind};
+pub(crate) use report::ReportArgs;
 pub(crate) use serve::{LogFormat, ServeArgs};
 pub(crate) use tools::{CompletionsArgs, InspectArgs, ManArgs};
 pub(crate) use train::TrainArgs;
+pub(crate) use translation::TranslationArgs;
 pub(crate) use verify::{LogitsArgs, VerifyArgs};
 
 /// Language models that keep one anchor per sentence: run them, check them, look inside them.
@@ -70,6 +80,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Measure a model.
     Eval(EvalArgs),
+    /// Make one page of the runs in a folder: tables and figures.
+    Report(ReportArgs),
     /// Prove that the reduced cache changes nothing on this checkpoint.
     ///
     /// Compares the masked full forward of a text with the same text through the cache, in chunks of several sizes,
@@ -81,6 +93,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Show the anchors and segments of a text, its mask, and what a cache would keep.
     Anchors(AnchorsArgs),
+    /// Show what tokens look at in a layer, under full attention and under a policy.
+    Attention(Box<AttentionArgs>),
     /// Prefix caches: keep a text that was read once in a file, show what it holds, merge several.
     Cache(CacheArgs),
     /// Show what a checkpoint holds.

@@ -55,8 +55,13 @@ pub(crate) struct QaArgs {
     #[arg(long, env = "ANLLM_TIME", value_name = "N", default_value_t = 10)]
     pub(crate) time: usize,
 
+    /// The paper's table: answer with full attention, under the policy's mask in one pass, and through its reduced cache;
+    /// the last two must agree.
+    #[arg(long, env = "ANLLM_PAPER", value_parser = FalseyValueParser::new())]
+    pub(crate) paper: bool,
+
     /// Write a line of JSON for each question, with its prompts and likelihoods.
-    #[arg(long, env = "ANLLM_LOG_SAMPLES", value_name = "FILE")]
+    #[arg(long, env = "ANLLM_LOG_SAMPLES", value_name = "FILE", conflicts_with = "paper")]
     pub(crate) log_samples: Option<PathBuf>,
 
     /// Write results_*.json and samples_*.jsonl into this folder, as lm-evaluation-harness lays them out. Answers are

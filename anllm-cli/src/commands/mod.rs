@@ -3,6 +3,7 @@
 mod added;
 pub(crate) mod anchors;
 mod aside;
+pub(crate) mod attention;
 pub(crate) mod bench;
 pub(crate) mod cache;
 pub(crate) mod chat;
@@ -17,6 +18,7 @@ pub(crate) mod logits;
 pub(crate) mod man;
 mod memory;
 mod prefix;
+pub(crate) mod report;
 pub(crate) mod serve;
 mod setup;
 mod stream;

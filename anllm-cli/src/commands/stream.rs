@@ -9,11 +9,15 @@ use anllm_model::{Checkpoint, PieceEncoder, Tokenizer};
 use comfy_table::{Table, presets};
 
 use super::aside;
+use super::eval::{Head, quality};
 use super::setup::{self, Rules};
 use super::text_pieces::TextPieces;
 use crate::args::PplArgs;
 use crate::device::{Task, run_on};
 use crate::output::{Output, bytes};
+
+/// Tokens in a row of the perplexity by position, where nobody says otherwise.
+const BUCKET: usize = 1024;
 
 pub(super) fn run(args: PplArgs, output: Output) -> anyhow::Result<()> {
     setup::threads(&args.run)?;
@@ -27,6 +31,7 @@ pub(super) fn run(args: PplArgs, output: Output) -> anyhow::Result<()> {
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let device = args.run.device;
+    let head = Head::new("stream", &args.run, &rules);
     let file = args.svg.clone();
     let result = run_on(device, Stream { args, output, checkpoint, tokenizer, rules, pieces })?;
     if let Some(file) = file {
@@ -34,7 +39,7 @@ pub(super) fn run(args: PplArgs, output: Output) -> anyhow::Result<()> {
         output.note(&format!("wrote {}", file.display()));
     }
     match output.is_json() {
-        true => output.json(&result),
+        true => output.json(&head.with(&result)),
         false => output.text(&summary(&result)),
     }
 }
@@ -58,7 +63,7 @@ impl Task for Stream {
             policy: rules.policy,
             unscored: None,
             chunk: args.run.prefill_chunk.min(256),
-            bucket: args.by_position,
+            bucket: args.by_position.unwrap_or(BUCKET),
         };
         let bytes_of = |id| tokenizer.bytes(id).map_or(0, |b| b.len());
         let mut encoder = Some(PieceEncoder::new(&tokenizer));
@@ -72,7 +77,7 @@ impl Task for Stream {
         });
         let limited = limited(portions, args.limit_tokens.unwrap_or(usize::MAX));
         let result = stream_perplexity::<B, anyhow::Error>(&engine, limited, &options, bytes_of, |row| {
-            let ppl = row.ppl.unwrap_or(f64::NAN);
+            let ppl = row.loss.ppl.unwrap_or(f64::NAN);
             output.progress(&format!("{} tokens, perplexity here {ppl:.3}, {} entries", row.to, row.entries));
             Ok(())
         });
@@ -107,18 +112,15 @@ fn summary(result: &StreamPerplexity) -> String {
     for row in result.by_position.iter().step_by(step) {
         table.add_row([
             format!("{}–{}", row.from, row.to - 1),
-            row.ppl.map_or_else(String::new, |ppl| format!("{ppl:.3}")),
+            row.loss.ppl.map_or_else(String::new, |ppl| format!("{ppl:.3}")),
             row.entries.to_string(),
             bytes(row.allocated_bytes),
         ]);
     }
     format!(
-        "{table}\n\nperplexity     {:.4}\nnll            {:.5} nats per token\nbits per byte  {:.4}\n\
-         tokens         {} in one stream\nanchors        {}\ncache {}: {} kept of {} seen, {} with empty slots\n",
-        result.ppl,
-        result.nll,
-        result.bits_per_byte,
-        result.tokens,
+        "{table}\n\n{}tokens         {} in one stream\nanchors        {}\ncache {}: {} kept of {} seen, {} with empty slots\n",
+        quality(&result.quality),
+        result.quality.tokens,
         result.anchors,
         result.kv.policy,
         result.kv.kept,

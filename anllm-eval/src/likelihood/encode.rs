@@ -69,6 +69,11 @@ impl<'a> Encoder<'a> {
         Self { tokenizer, start, limit: config.max_positions }
     }
 
+    /// The same without an end to the context: for policies that look back less far than a text is long.
+    pub fn unlimited(tokenizer: &'a Tokenizer, config: &ModelConfig) -> Self {
+        Self { limit: usize::MAX - 1, ..Self::new(tokenizer, config) }
+    }
+
     /// The tokens of a context and its continuation. Spaces at the end of the context belong to the continuation, as
     /// tokenizers join them to the next word. What is too long loses its beginning.
     ///

@@ -14,7 +14,7 @@ mod saving;
 mod timing;
 
 pub use accuracy::{Accuracy, Rate};
-pub use answer::{Answer, AnswerOptions, answer};
+pub use answer::{Agreement, Answer, AnswerOptions, Sharing, agreement, answer};
 pub use error::QaError;
 pub use prepared::{Prepared, Settings};
 pub use results::{ResultFile, TaskResult, sample};

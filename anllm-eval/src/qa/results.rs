@@ -43,7 +43,13 @@ impl TaskResult<'_> {
 
     /// The lines of a samples file.
     pub fn samples(&self) -> impl Iterator<Item = Value> + '_ {
-        self.answers.iter().map(|answer| sample(self.task, self.prepared, answer))
+        self.answers.iter().map(|answer| {
+            let mut line = sample(self.task, self.prepared, answer);
+            // The harness says so in the file's name alone; a file of several tasks needs it in each line.
+            line["task"] = json!(self.task.name);
+            line["num_fewshot"] = json!(self.shots);
+            line
+        })
     }
 }
 

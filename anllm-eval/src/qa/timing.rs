@@ -6,9 +6,9 @@ use std::time::Instant;
 use anllm_core::{FullPolicy, Policy};
 use anllm_infer::{Engine, Session};
 use anllm_kernels::Kernels;
-use burn::tensor::DType;
 use serde::Serialize;
 
+use super::answer::tolerance;
 use super::error::QaError;
 use super::prepared::Prepared;
 use crate::likelihood::{Encoded, Likelihood, score};
@@ -105,13 +105,4 @@ fn timed<B: Kernels>(
     let start = Instant::now();
     let scores = score(engine, session, shared, texts)?;
     Ok((scores, start.elapsed().as_secs_f64()))
-}
-
-/// What rounding may do, as a share of the log-likelihood.
-fn tolerance(dtype: DType) -> f64 {
-    match dtype {
-        DType::F16 => 5e-2,
-        DType::BF16 => 2e-1,
-        _ => 2e-3,
-    }
 }

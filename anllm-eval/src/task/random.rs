@@ -71,8 +71,8 @@ impl PythonRandom {
         y ^ (y >> 18)
     }
 
-    /// A number below `n`, which is at least 1.
-    fn below(&mut self, n: usize) -> usize {
+    /// A number below `n`, which is at least 1 (`random.randrange(n)`).
+    pub fn below(&mut self, n: usize) -> usize {
         let bits = usize::BITS - n.leading_zeros();
         loop {
             let drawn = (self.next() >> (32 - bits.clamp(1, 32))) as usize;

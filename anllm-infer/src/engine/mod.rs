@@ -1,5 +1,6 @@
 //! The engine: a loaded model, and how a sequence moves through it.
 
+mod attention;
 mod branches;
 mod context;
 mod feed;
@@ -14,6 +15,7 @@ use anllm_model::checkpoint::MatrixForm;
 use anllm_model::{Checkpoint, Decoder, KvCache, ModelConfig};
 use burn::tensor::{DType, Tensor};
 
+pub use attention::AttentionMap;
 pub use branches::Continuations;
 pub use feed::{Feed, Scores, Wanted};
 pub use session::Session;

@@ -17,6 +17,7 @@ mod norm;
 mod ragged;
 mod renumbered;
 mod rotary;
+mod shares;
 mod weight;
 
 pub use adapter::Adapter;

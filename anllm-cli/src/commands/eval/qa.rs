@@ -1,7 +1,9 @@
 //! `anllm eval qa`: questions with choices.
 
 mod data;
+mod facts;
 mod kept;
+mod mode;
 mod row;
 
 use std::ops::ControlFlow;
@@ -10,18 +12,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use anllm_core::{AnchorRule, PolicyKind, Vocabulary};
-use anllm_eval::qa::{Answer, AnswerOptions, Prepared, ResultFile, Saving, Settings, TaskResult, answer, measure};
+use anllm_eval::qa::{
+    Answer, AnswerOptions, Prepared, ResultFile, Saving, Settings, TaskResult, agreement, answer, measure,
+};
 use anllm_eval::task::{Pool, Question, Sampler, Task as QaTask, records};
 use anllm_infer::Engine;
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, json};
-use time::OffsetDateTime;
 
+use self::facts::date;
 use self::kept::Kept;
+use self::mode::Mode;
 use self::row::Row;
 use super::super::setup::{self, Rules};
+use super::head::Head;
 use super::written;
 use crate::args::{QaArgs, SamplerKind};
 use crate::device::{Task, run_on};
@@ -129,39 +134,50 @@ impl Task for Qa {
         let started = (Instant::now(), SystemTime::now());
         let mut rows = Vec::new();
         let mut samples = Vec::new();
+        let modes = Mode::all(&self.rules.policy, self.args.paper);
         for &shots in &self.args.shots {
-            let date = date();
-            let mut file = ResultFile::default();
+            // One file of results for each way of running.
+            let mut files: Vec<(ResultFile, String)> =
+                (0..).zip(&modes).map(|(number, _)| (ResultFile::default(), date(number))).collect();
             let mut finished = Vec::new();
             for asked in &self.asked {
-                let outcome = self.one(&engine, asked, shots, &stop)?;
-                let result = outcome.result(asked, shots);
-                let row = Row::new(
-                    &result,
-                    &self.rules.policy,
-                    self.rules.matcher.rule().to_string(),
-                    outcome.answered,
-                    outcome.answering_s,
-                );
-                if self.output.is_json() {
-                    self.output.json(&row)?;
-                }
-                rows.push(row);
-                if self.args.log_samples.is_some() {
-                    samples.extend(result.samples());
-                }
-                if let Some(folder) = &self.args.output {
-                    let path = folder.join(format!("samples_{}_{date}.jsonl", asked.task.name));
-                    written::lines(&path, result.samples())?;
-                    file.add(&result);
+                let mut masked: Option<Vec<Answer>> = None;
+                for (mode, (file, date)) in modes.iter().zip(&mut files) {
+                    let outcome = self.one(&engine, asked, shots, mode, &stop)?;
+                    let agreed = match (mode.name, &masked) {
+                        (Mode::CACHE, Some(masked)) => {
+                            let dtype = engine.decoder().dtype();
+                            Some(agreement(&outcome.prepared, masked, &outcome.answers, dtype)?)
+                        }
+                        _ => None,
+                    };
+                    let result = outcome.result(asked, shots);
+                    let row = Row::new(&result, self.head(mode), mode.name, agreed, &outcome);
+                    if self.output.is_json() {
+                        self.output.json(&row)?;
+                    }
+                    rows.push(row);
+                    if self.args.log_samples.is_some() {
+                        samples.extend(result.samples());
+                    }
+                    if let Some(folder) = &self.args.output {
+                        let path = folder.join(format!("samples_{}_{date}.jsonl", asked.task.name));
+                        written::lines(&path, result.samples())?;
+                        file.add(&result);
+                    }
+                    if mode.name == Mode::MASK {
+                        masked = Some(outcome.answers);
+                    }
                     finished.push(outcome.kept);
                 }
             }
             if let Some(folder) = &self.args.output {
-                let content = file.into_json(self.facts(&engine, started));
-                written::write(&folder.join(format!("results_{date}.json")), |file| {
-                    Ok(serde_json::to_writer_pretty(file, &content)?)
-                })?;
+                for (mode, (file, date)) in modes.iter().zip(files) {
+                    let content = file.into_json(self.facts(&engine, mode, started));
+                    written::write(&folder.join(format!("results_{date}.json")), |file| {
+                        Ok(serde_json::to_writer_pretty(file, &content)?)
+                    })?;
+                }
                 finished.into_iter().try_for_each(Kept::finish)?;
             }
         }
@@ -203,6 +219,7 @@ impl Qa {
         engine: &Engine<B>,
         asked: &Asked,
         shots: usize,
+        mode: &Mode,
         stop: &AtomicBool,
     ) -> anyhow::Result<Outcome> {
         let Asked { task, data, questions, pool, .. } = asked;
@@ -230,16 +247,18 @@ impl Qa {
         }
         let mut kept = match &self.args.output {
             Some(folder) => {
-                let path = folder.join(format!("unfinished_{}_{shots}shot.jsonl", task.name));
-                Kept::open(path, self.fingerprint(task, &prepared), &prepared, self.args.resume)?
+                let way = if self.args.paper { format!("_{}", mode.name) } else { String::new() };
+                let path = folder.join(format!("unfinished_{}_{shots}shot{way}.jsonl", task.name));
+                Kept::open(path, self.fingerprint(task, mode, &prepared), &prepared, self.args.resume)?
             }
             None => Kept::nowhere(),
         };
         let before = kept.answers.len();
-        let bar = self.bar(&format!("{} {shots}-shot", task.name), limit, before);
+        let bar = self.bar(&format!("{} {shots}-shot ({})", task.name, mode.name), limit, before);
         let done: Vec<bool> = (0..limit).map(|question| kept.answers.contains_key(&question)).collect();
         let start = Instant::now();
-        let options = AnswerOptions { policy: self.rules.policy.clone(), batch: self.args.run.prefill_chunk };
+        let options =
+            AnswerOptions { policy: mode.policy.clone(), batch: self.args.run.prefill_chunk, sharing: mode.sharing };
         let flow = answer::<B, anyhow::Error>(
             engine,
             &prepared,
@@ -258,19 +277,25 @@ impl Qa {
             return Err(Interrupted.into());
         }
         let answered = kept.answers.len() - before;
-        let saving = Saving::of(engine, &prepared, &self.rules.policy);
+        let saving = Saving::of(engine, &prepared, &mode.policy);
         let timing = match self.args.time {
+            // All three ways are timed beside each other, once.
+            _ if self.args.paper && mode.name != Mode::CACHE => None,
             0 => None,
             count => {
                 let bar = self.bar(&format!("timing {} {shots}-shot", task.name), count.min(limit), 0);
-                let timing =
-                    measure(engine, &prepared, &self.rules.policy, count, |done| bar.set_position(done as u64));
+                let timing = measure(engine, &prepared, &mode.policy, count, |done| bar.set_position(done as u64));
                 bar.finish_and_clear();
                 Some(timing?)
             }
         };
         let answers = kept.answers.values().filter(|answer| answer.question < limit).cloned().collect();
         Ok(Outcome { prepared, kept, answers, answered, answering_s, saving, timing })
+    }
+
+    /// What a row begins with.
+    fn head(&self, mode: &Mode) -> Head {
+        Head::of("qa", &self.args.run, &mode.policy, self.rules.matcher.rule())
     }
 
     /// What an interrupted run has found.
@@ -300,78 +325,4 @@ impl Qa {
         bar.reset_eta();
         bar
     }
-
-    /// What answers depend on: the model, how it runs, and every text.
-    fn fingerprint(&self, task: &QaTask, prepared: &Prepared) -> String {
-        let run = &self.args.run;
-        let mut hash = blake3::Hasher::new();
-        let mut add = |text: &str| {
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
-        };
-        add(&self.checkpoint.path().display().to_string());
-        let metadata = std::fs::metadata(self.checkpoint.path()).ok();
-        let changed = metadata.and_then(|metadata| Some((metadata.len(), metadata.modified().ok()?)));
-        add(&format!("{changed:?} {:?} {:?}", run.dtype, run.weights));
-        add(&self.rules.policy.name());
-        add(&self.rules.matcher.rule().to_string());
-        add(&task.settings().to_string());
-        for scored in prepared.texts.iter().flat_map(|texts| &texts.choices) {
-            add(&scored.context);
-            add(&scored.continuation);
-        }
-        hash.finalize().to_hex().to_string()
-    }
-
-    /// What the results file says of the run.
-    fn facts<B: Kernels>(&self, engine: &Engine<B>, started: (Instant, SystemTime)) -> Map<String, serde_json::Value> {
-        let name = self.args.run.model.model.display().to_string();
-        let run = &self.args.run;
-        let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-        let facts = json!({
-            "config": {
-                "model": "anllm",
-                "model_args": {
-                    "pretrained": name,
-                    "cache": self.rules.policy.name(),
-                    "anchors": self.rules.matcher.rule().to_string(),
-                    "weights": run.weights.to_string(),
-                },
-                "model_num_parameters": engine.config().parameters(),
-                "model_dtype": format!("{:?}", run.dtype).to_lowercase(),
-                "batch_size": run.prefill_chunk,
-                "device": run.device.to_string(),
-                "limit": self.args.limit,
-                "fewshot_seed": self.args.seed,
-            },
-            "git_hash": null,
-            "date": since(started.1),
-            "anllm_version": env!("CARGO_PKG_VERSION"),
-            "max_length": engine.config().max_positions,
-            "model_source": "anllm",
-            "model_name": name,
-            "model_name_sanitized": sanitized(&name),
-            "total_evaluation_time_seconds": started.0.elapsed().as_secs_f64().to_string(),
-        });
-        match facts {
-            serde_json::Value::Object(facts) => facts,
-            _ => Map::new(),
-        }
-    }
-}
-
-/// A name without what file names may not hold.
-fn sanitized(name: &str) -> String {
-    let mut text = String::new();
-    for part in name.split(|c| "\"<>:/|\\?*[]".contains(c)).filter(|part| !part.is_empty()) {
-        text.push_str(if text.is_empty() { "" } else { "__" });
-        text.push_str(part);
-    }
-    text
-}
-
-/// The time as file names have it: `2026-01-31T09-05-00.123456`, in UTC.
-fn date() -> String {
-    let now = OffsetDateTime::now_utc();
-    format!("{}T{:02}-{:02}-{:02}.{:06}", now.date(), now.hour(), now.minute(), now.second(), now.microsecond())
 }

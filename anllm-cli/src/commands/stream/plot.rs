@@ -31,7 +31,7 @@ fn draw(area: &Area<'_>, result: &StreamPerplexity) -> Drawn {
     let area = area.titled(&title, ("sans-serif", 18).into_font().color(&INK))?;
     let (above, below) = area.split_vertically(230);
     let rows = &result.by_position;
-    let perplexity = rows.iter().filter_map(|row| row.ppl.map(|ppl| (row.to as f64, ppl)));
+    let perplexity = rows.iter().filter_map(|row| row.loss.ppl.map(|ppl| (row.to as f64, ppl)));
     panel(&above, "perplexity", PERPLEXITY, perplexity.collect())?;
     panel(&below, "entries held", ENTRIES, rows.iter().map(|row| (row.to as f64, row.entries as f64)).collect())?;
     area.present()
@@ -69,30 +69,26 @@ fn panel(area: &Area<'_>, name: &str, colour: RGBColor, points: Vec<(f64, f64)>)
 mod tests {
     use super::*;
     use anllm_core::CacheStats;
-    use anllm_eval::Bucket;
+    use anllm_eval::{Bucket, Loss, Quality};
 
     #[test]
     fn both_lines_are_drawn_and_the_policy_is_named() {
         let row = |from: usize, ppl| Bucket {
             from,
             to: from + 10,
-            tokens: 10,
-            nll: ppl,
-            ppl,
+            loss: Loss { tokens: 10, nll: ppl, ppl },
             entries: 7,
             allocated_bytes: 64,
         };
         let kv = CacheStats { policy: "sink:4+4".to_owned(), seen: 30, kept: 7, peak: 8, bytes: 56, full_bytes: 240 };
         let result = StreamPerplexity {
-            ppl: 5.0,
-            nll: 1.6,
-            tokens: 29,
-            bits_per_byte: 1.0,
+            quality: Quality { ppl: 5.0, nll: 1.6, tokens: 29, bits_per_byte: 1.0 },
             anchors: 3,
             kv_reduction: 0.7,
             kv,
             allocated_bytes: 64,
             by_position: vec![row(0, Some(6.0)), row(10, None), row(20, Some(5.0))],
+            by_distance: Vec::new(),
         };
         let svg = picture(&result).unwrap();
         for part in ["30 tokens under sink:4+4", "perplexity", "entries held", "#3D6FB4", "#E08A2C"] {

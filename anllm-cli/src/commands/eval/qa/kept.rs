@@ -32,7 +32,7 @@ impl Kept {
     /// In the file `path`. With `resume` what it holds is taken over, if it comes from the same model, questions and
     /// settings, which `fingerprint` stands for.
     pub(super) fn open(path: PathBuf, fingerprint: String, prepared: &Prepared, resume: bool) -> anyhow::Result<Self> {
-        let header = Header { format: 1, fingerprint };
+        let header = Header { format: 2, fingerprint };
         let shown = path.display().to_string();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,

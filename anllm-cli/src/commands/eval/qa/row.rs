@@ -1,16 +1,21 @@
 //! What a task's run shows.
 
-use anllm_core::Policy;
-use anllm_eval::qa::{Accuracy, Rate, Saving, TaskResult, Timing};
+use anllm_eval::qa::{Accuracy, Agreement, Rate, Saving, TaskResult, Timing};
 use anllm_eval::task::Metric;
 use serde::Serialize;
 
+use super::super::head::Head;
 use super::super::markdown::{Side, table};
+use super::Outcome;
 use crate::output::bytes;
 
 /// One task under one number of demonstrations: an object of `--json`.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
+    #[serde(flatten)]
+    head: Head,
+    /// `full`, `mask` or `cache`.
+    mode: &'static str,
     task: String,
     version: f64,
     n: usize,
@@ -19,12 +24,14 @@ pub(super) struct Row {
     acc_norm: f64,
     acc_stderr: Option<f64>,
     acc_norm_stderr: Option<f64>,
-    policy: String,
     anchors: String,
     #[serde(flatten)]
     saving: Saving,
     #[serde(flatten)]
     timing: Timing,
+    /// Of a cache that was held against the mask, question by question: the largest difference of a log-likelihood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mask_max_abs_diff: Option<f64>,
     /// Choices that lost their beginning.
     truncated: usize,
     /// Seconds for all answers, those that were kept from an earlier run left out.
@@ -37,13 +44,17 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(
         result: &TaskResult<'_>,
-        policy: &Policy,
-        anchors: String,
-        answered: usize,
-        answering_s: f64,
+        head: Head,
+        mode: &'static str,
+        agreed: Option<Agreement>,
+        outcome: &Outcome,
     ) -> Self {
+        let Outcome { answered, answering_s, .. } = *outcome;
         let Accuracy { acc, acc_norm } = Accuracy::of(&result.prepared.questions, result.answers);
         Self {
+            anchors: head.rule().to_owned(),
+            head,
+            mode,
             task: result.task.name.clone(),
             version: result.task.version,
             n: result.answers.len(),
@@ -52,10 +63,9 @@ impl Row {
             acc_norm: acc_norm.value,
             acc_stderr: acc.stderr,
             acc_norm_stderr: acc_norm.stderr,
-            policy: policy.name(),
-            anchors,
             saving: result.saving,
             timing: result.timing.clone().unwrap_or_default(),
+            mask_max_abs_diff: agreed.map(|agreed| agreed.max_abs_diff),
             truncated: result.prepared.cut(),
             answering_s,
             questions_per_s: if answered > 0 { answered as f64 / answering_s } else { 0.0 },
@@ -112,6 +122,7 @@ pub(super) fn tables(rows: &[Row]) -> String {
             ("n", Right),
             ("Shots", Right),
             ("Cache", Left),
+            ("run as", Left),
             ("Acc", Right),
             ("C⇓", Right),
             ("T⇑ no cache", Right),
@@ -120,13 +131,17 @@ pub(super) fn tables(rows: &[Row]) -> String {
             ("full bytes", Right),
             ("peak bytes", Right),
         ];
-        let ratio = |row: &Row, value: f64| if row.timing.timed > 0 { format!("{value:.2}×") } else { "".to_owned() };
+        // Without demonstrations there is nothing that a cache could save.
+        let ratio = |row: &Row, value: f64| {
+            if row.timing.timed > 0 && row.shots > 0 { format!("{value:.2}×") } else { "".to_owned() }
+        };
         let line = |row: &Row| {
             vec![
                 row.task.clone(),
                 row.n.to_string(),
                 row.shots.to_string(),
-                row.policy.clone(),
+                row.head.policy().to_owned(),
+                row.mode.to_owned(),
                 format!("{:.1} %", 100.0 * row.acc),
                 format!("{:.1} %", 100.0 * row.saving.kv_reduction),
                 ratio(row, row.timing.speedup_vs_no_cache),
