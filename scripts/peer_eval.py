@@ -3,7 +3,7 @@
     pip install torch transformers lm-eval
     anllm convert --model models/smollm2 --to smollm2-hf
     python scripts/peer_eval.py --anllm anllm --model models/smollm2 --hf smollm2-hf --data DIR \\
-        --tasks openbookqa,arc_easy --shots 0,5 --limit 200 [--sampler drawn] [--threads 2]
+        --tasks openbookqa,arc_easy --shots 0,5 --limit 200 [--sampler drawn] [--threads 2] [--keep harness]
 
 `DIR` has a folder for each task, with `validation.jsonl` or `sample.jsonl` (the questions; `train.jsonl` where there is
 neither) and `train.jsonl` (the demonstrations; the questions themselves where there is none). The harness's own tasks
@@ -12,6 +12,9 @@ read these files; its model is `transformers` in 32-bit floats on the weights th
 One JSON object for each task and number of demonstrations: the largest difference of any choice's log-likelihood,
 whether every prompt is the same, accuracies of both, and questions per second of both. Exit code 1 where a prompt
 differs, a likelihood does by more than 1e-2, or an accuracy does.
+
+The harness is the slow one: with `--keep DIR` what it found stays there, by task, demonstrations and limit, so that an
+interrupted comparison goes on, and a new build of anllm is compared without running the harness again.
 """
 
 import argparse
@@ -90,18 +93,42 @@ def prompts(folder):
 
 
 def harness(args, task, questions, demonstrations, shots):
+    """What the harness finds, from a file where it has been asked before."""
+    if not args.keep:
+        return asked(args, task, questions, demonstrations, shots)
+    kept = args.keep / f"{task}_{shots}shot_{args.sampler}{args.seed}_{args.limit}.json"
+    if not kept.is_file():
+        found = asked(args, task, questions, demonstrations, shots)
+        args.keep.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_suffix(".part")
+        unfinished.write_text(json.dumps(found, default=str), encoding="utf-8")
+        unfinished.rename(kept)
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def asked(args, task, questions, demonstrations, shots):
     import lm_eval
 
     with tempfile.TemporaryDirectory() as scratch:
         loaded = harness_task(task, questions, demonstrations, args.sampler, pathlib.Path(scratch))
-        # Counted without what both read before they answer.
-        began = time.perf_counter()
+        # Counted without what both do before they answer: reading, prompts, tokens.
+        seconds = 0.0
+        score = args.lm._loglikelihood_tokens
+
+        def timed(*arguments, **options):
+            nonlocal seconds
+            began = time.perf_counter()
+            scores = score(*arguments, **options)
+            seconds += time.perf_counter() - began
+            return scores
+
+        args.lm._loglikelihood_tokens = timed
         found = lm_eval.simple_evaluate(
             model=args.lm, tasks=[loaded], num_fewshot=shots, limit=args.limit, log_samples=True,
             bootstrap_iters=0, fewshot_random_seed=args.seed,
             task_manager=manager(),
         )
-        seconds = time.perf_counter() - began
+        args.lm._loglikelihood_tokens = score
     return found["results"][task], found["samples"][task], seconds
 
 
@@ -123,17 +150,17 @@ def ours(args, task, questions, demonstrations, shots):
 
 def compare(args, task, shots):
     questions, demonstrations = parts(args.data, task)
-    row, mine = ours(args, task, questions, demonstrations, shots)
     results, theirs, seconds = harness(args, task, questions, demonstrations, shots)
+    row, mine = ours(args, task, questions, demonstrations, shots)
     theirs.sort(key=lambda sample: sample["doc_id"])
     same_prompts, worst, different = True, 0.0, 0
     for a, b in zip(mine, theirs, strict=True):
         assert a["doc_id"] == b["doc_id"]
         prompts = [(x["arg_0"], x["arg_1"]) for x in a["arguments"].values()]
         if prompts != [tuple(x) for x in b["arguments"]]:
-            same_prompts = False
-            if not different:
+            if same_prompts:
                 print(json.dumps({"ours": prompts[0], "theirs": b["arguments"][0]}), file=sys.stderr)
+            same_prompts = False
         for (x, _), (y, _) in zip(a["filtered_resps"], b["filtered_resps"], strict=True):
             worst = max(worst, abs(float(x) - float(y)))
         different += any(a.get(metric) != b.get(metric) for metric in b["metrics"])
@@ -163,6 +190,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1234)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=8, help="the harness's batch size")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="keep what the harness finds there")
     args = parser.parse_args()
     if args.prompts:
         return prompts(args.prompts)
