@@ -6,7 +6,8 @@
         --tasks openbookqa,arc_easy --shots 0,5 --limit 200 [--sampler drawn] [--threads 2] [--keep harness]
 
 `DIR` has a folder for each task, with `validation.jsonl` or `sample.jsonl` (the questions; `train.jsonl` where there is
-neither) and `train.jsonl` (the demonstrations; the questions themselves where there is none). The harness's own tasks
+neither) and `train.jsonl` (the demonstrations). Where there is one file alone, its last 32 records are the demonstrations:
+the harness would show a question itself among them. The harness's own tasks
 read these files; its model is `transformers` in 32-bit floats on the weights that `anllm convert` wrote.
 
 One JSON object for each task and number of demonstrations: the largest difference of any choice's log-likelihood,
@@ -31,14 +32,21 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def parts(folder, task):
-    """The files of a task's questions and demonstrations."""
+def parts(folder, task, scratch):
+    """The files of a task's questions and demonstrations, which share no record."""
     def first(names):
         found = (folder / task / f"{name}.jsonl" for name in names)
         return next((path for path in found if path.is_file()), None)
 
     questions = first(["test", "validation", "dev", "sample", "train"])
-    return questions, first(["train", "validation", "dev", "sample", "test"])
+    demonstrations = first(["train", "validation", "dev", "sample", "test"])
+    if demonstrations != questions:
+        return questions, demonstrations
+    records = questions.read_text(encoding="utf-8").splitlines(keepends=True)
+    found = scratch / f"{task}.questions.jsonl", scratch / f"{task}.demonstrations.jsonl"
+    for path, part in zip(found, [records[:-32], records[-32:]]):
+        path.write_text("".join(part), encoding="utf-8")
+    return found
 
 
 def fields(task, record):
@@ -140,7 +148,7 @@ def ours(args, task, questions, demonstrations, shots):
             "--data", questions, "--shots", shots, "--sampler", args.sampler, "--seed", args.seed, "--time", 0,
             "--threads", args.threads, "--log-samples", samples,
         ]
-        if shots and demonstrations != questions:
+        if shots:
             command += ["--shots-from", demonstrations]
         if args.limit:
             command += ["--limit", args.limit]
@@ -148,8 +156,8 @@ def ours(args, task, questions, demonstrations, shots):
         return json.loads(out), lines(samples)
 
 
-def compare(args, task, shots):
-    questions, demonstrations = parts(args.data, task)
+def compare(args, task, shots, scratch):
+    questions, demonstrations = parts(args.data, task, scratch)
     results, theirs, seconds = harness(args, task, questions, demonstrations, shots)
     row, mine = ours(args, task, questions, demonstrations, shots)
     theirs.sort(key=lambda sample: sample["doc_id"])
@@ -203,11 +211,12 @@ def main():
     torch.set_num_threads(args.threads)
     args.lm = HFLM(pretrained=args.hf, dtype="float32", device="cpu", batch_size=args.batch)
     ok = True
-    for task in args.tasks.split(","):
-        for shots in map(int, args.shots.split(",")):
-            row = compare(args, task, shots)
-            print(json.dumps(row), flush=True)
-            ok &= row["ok"]
+    with tempfile.TemporaryDirectory() as scratch:
+        for task in args.tasks.split(","):
+            for shots in map(int, args.shots.split(",")):
+                row = compare(args, task, shots, pathlib.Path(scratch))
+                print(json.dumps(row), flush=True)
+                ok &= row["ok"]
     sys.exit(0 if ok else 1)
 
 
