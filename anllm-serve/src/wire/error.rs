@@ -112,7 +112,8 @@ impl From<InferError> for ApiError {
             }
             InferError::SpanTooLong { .. } => Self::invalid(message).param("cache"),
             InferError::UnknownToken { .. } | InferError::Tokenizer(_) => Self::invalid(message).param("prompt"),
-            InferError::Sampling(_) => Self::invalid(message),
+            // No request asks for maps of attention.
+            InferError::Sampling(_) | InferError::NoMap { .. } | InferError::NoLayer { .. } => Self::invalid(message),
             InferError::Checkpoint(_) | InferError::Rule(_) | InferError::NotANumber { .. } | InferError::Device(_) => {
                 Self::internal(message)
             }
