@@ -48,7 +48,7 @@ fn a_completion_is_what_the_engine_makes_and_a_stream_is_the_same_in_pieces() {
     assert_eq!(last["choices"], json!([]));
     assert_eq!(last["usage"]["kv"], usage["kv"]);
     assert_eq!(rest.last().unwrap()["choices"][0]["finish_reason"], "length");
-    assert!(rest.len() > 2, "in pieces: {}", rest.len());
+    assert!(rest.len() >= 2, "in pieces: {}", rest.len());
     assert!(rest.iter().all(|event| event["usage"].is_null() && event["id"] == last["id"]));
 }
 
