@@ -167,6 +167,14 @@ fn the_frontier_has_a_point_for_each_policy_and_length() {
 }
 
 #[test]
+fn usual_lengths_are_those_that_fit() {
+    let found = rows(&mut anllm("eval passkey --depth 1 --trials 1".split(' ')));
+    assert_eq!(found.iter().map(|row| number(row, "length")).collect::<Vec<_>>(), [256.0, 512.0]);
+    let found = rows(measure("eval frontier --new-tokens 0").args(["--policies", "full"]));
+    assert_eq!(found[0]["context"], encode(&fixture(ANY), TEXT).len());
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused() {
     refused(measure("eval kl").args(["--window", "100000"]), &["--window 100000", "hint: use --window 256"]);
     refused(measure("eval frontier").args(["--cache", "full"]), &["--cache", "--policies"]);

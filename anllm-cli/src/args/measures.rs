@@ -40,8 +40,8 @@ pub(crate) struct PasskeyArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,
 
-    /// Tokens of the whole prompt, at most.
-    #[arg(long, env = "ANLLM_LENGTH", value_name = "N,…", value_delimiter = ',', default_value = "256,512,1024,2048",
+    /// Tokens of the whole prompt, at most. [default: 256,512,1024,2048, as far as the model's context goes]
+    #[arg(long, env = "ANLLM_LENGTH", value_name = "N,…", value_delimiter = ',',
         value_parser = RangedU64ValueParser::<usize>::new().range(2..))]
     pub(crate) length: Vec<usize>,
 
@@ -77,8 +77,8 @@ pub(crate) struct FrontierArgs {
     #[arg(long, env = "ANLLM_TEXT", value_name = "FILE")]
     pub(crate) text: PathBuf,
 
-    /// Lengths of windows, in tokens.
-    #[arg(long, env = "ANLLM_CONTEXT", value_name = "N,…", value_delimiter = ',', default_value = "512,2048",
+    /// Lengths of windows, in tokens. [default: 512,2048, as far as the model's context and the text go]
+    #[arg(long, env = "ANLLM_CONTEXT", value_name = "N,…", value_delimiter = ',',
         value_parser = RangedU64ValueParser::<usize>::new().range(2..))]
     pub(crate) context: Vec<usize>,
 

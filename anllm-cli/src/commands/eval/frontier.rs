@@ -11,11 +11,12 @@ use serde::Serialize;
 use super::super::setup::{self, Rules};
 use super::head::Head;
 use super::markdown::{Side, table};
+use super::passkey::up_to;
 use crate::args::FrontierArgs;
 use crate::device::{Task, run_on};
 use crate::output::{Interrupted, Output, bytes};
 
-pub(super) fn run(args: FrontierArgs, output: &Output) -> anyhow::Result<()> {
+pub(super) fn run(mut args: FrontierArgs, output: &Output) -> anyhow::Result<()> {
     setup::threads(&args.run)?;
     anyhow::ensure!(
         args.run.cache.is_none(),
@@ -28,6 +29,9 @@ pub(super) fn run(args: FrontierArgs, output: &Output) -> anyhow::Result<()> {
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Anchor)?;
     let ids = setup::encode(&tokenizer, &text, Some(args.limit_tokens))?;
     let limit = checkpoint.config().max_positions;
+    if args.context.is_empty() {
+        args.context = up_to(limit.min(ids.len()).max(2), &[512, 2048]);
+    }
     let longest = args.context.iter().max().copied().unwrap_or(0);
     let points = points(&args);
     let whole = points.iter().any(|(_, kind)| kind.policy().span() == Span::Text);

@@ -16,7 +16,7 @@ use crate::args::PasskeyArgs;
 use crate::device::{Task, run_on};
 use crate::output::{Interrupted, Output};
 
-pub(super) fn run(args: PasskeyArgs, output: &Output) -> anyhow::Result<()> {
+pub(super) fn run(mut args: PasskeyArgs, output: &Output) -> anyhow::Result<()> {
     setup::threads(&args.run)?;
     for depth in &args.depth {
         anyhow::ensure!(
@@ -28,6 +28,9 @@ pub(super) fn run(args: PasskeyArgs, output: &Output) -> anyhow::Result<()> {
     let tokenizer = checkpoint.tokenizer()?;
     let rules = setup::rules(&args.run, &checkpoint, PolicyKind::Full)?;
     let context = checkpoint.config().max_positions;
+    if args.length.is_empty() {
+        args.length = up_to(context, &[256, 512, 1024, 2048]);
+    }
     let longest = args.length.iter().max().copied().unwrap_or(0);
     anyhow::ensure!(
         longest <= context || rules.policy.span() != Span::Text,
@@ -37,6 +40,12 @@ pub(super) fn run(args: PasskeyArgs, output: &Output) -> anyhow::Result<()> {
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let device = args.run.device;
     run_on(device, Passkey { args, output: *output, checkpoint, tokenizer, rules, adder })
+}
+
+/// Those of the usual `lengths` that are no more than `most`; without any, `most` itself.
+pub(super) fn up_to(most: usize, lengths: &[usize]) -> Vec<usize> {
+    let fitting: Vec<usize> = lengths.iter().copied().filter(|length| *length <= most).collect();
+    if fitting.is_empty() { vec![most] } else { fitting }
 }
 
 struct Passkey {
