@@ -30,7 +30,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "ANLLM_API_KEY_FILE", value_name = "FILE", help_heading = "Network")]
     pub(crate) api_key_file: Option<PathBuf>,
 
-    /// Let web pages of this origin ask from within browsers, such as https://example.org; * is all. May be given several
+    /// Let web pages of this origin ask from within browsers, such as `https://example.org`; * is all. May be given several
     /// times.
     #[arg(long, env = "ANLLM_CORS_ORIGIN", value_name = "ORIGIN", help_heading = "Network")]
     pub(crate) cors_origin: Vec<String>,

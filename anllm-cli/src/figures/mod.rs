@@ -1,6 +1,6 @@
 //! Pictures as SVG, for files of their own and for pages: legible at the width of a phone, in light and in dark.
 //!
-//! Colours are attributes, so that any viewer shows them; where the reader prefers dark, [`STYLE`] replaces them.
+//! Colours are attributes, so that any viewer shows them; where the reader prefers dark, a style sheet replaces them.
 
 mod bars;
 mod chart;
