@@ -24,8 +24,18 @@ impl Server {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told = serde_json::from_str(&line).unwrap();
-        Self { process, told }
+        let server = Self { process, told: serde_json::from_str(&line).unwrap() };
+        // The address is told a moment before the first request is taken.
+        while !server.health().starts_with("HTTP/1.1 200") {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        server
+    }
+
+    fn health(&self) -> String {
+        let mut connection = TcpStream::connect(self.address()).unwrap();
+        connection.write_all(b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        rest(connection)
     }
 
     fn address(&self) -> &str {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anllm_core::{CacheStats, PolicyKind};
+use anllm_core::CacheStats;
 use anllm_infer::prefix::Resumed;
 use anllm_infer::{Generation, Request, Sampling, StopReason};
 use anllm_kernels::Kernels;
@@ -39,13 +39,7 @@ pub(crate) fn run(args: Box<GenerateArgs>, output: &Output) -> anyhow::Result<()
     anyhow::ensure!(!text.is_empty(), "the prompt is empty\n  hint: give --prompt TEXT, --prompt-file FILE or -");
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
-    let (prefix, rules) = match &args.prefix_cache {
-        Some(file) => {
-            let (prefix, rules) = Opened::new(file, &args.run, &checkpoint, &tokenizer)?;
-            (Some(prefix), rules)
-        }
-        None => (None, setup::rules(&args.run, &checkpoint, PolicyKind::Full)?),
-    };
+    let (prefix, rules) = prefix::or_rules(args.prefix_cache.as_deref(), &args.run, &checkpoint, &tokenizer)?;
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let prompt = match prefix {
         Some(_) => prefix::behind(&tokenizer, &adder.add(&text))?,

@@ -78,6 +78,22 @@ impl Opened {
     }
 }
 
+/// The prefix that `--prefix-cache` names, if it names one, with its rules; else those of the options.
+///
+/// # Errors
+/// As [`Opened::new`], and when the rule fits no token.
+pub(crate) fn or_rules(
+    file: Option<&Path>,
+    args: &RunArgs,
+    checkpoint: &Checkpoint,
+    tokenizer: &Tokenizer,
+) -> anyhow::Result<(Option<Opened>, Rules)> {
+    match file {
+        Some(file) => Opened::new(file, args, checkpoint, tokenizer).map(|(prefix, rules)| (Some(prefix), rules)),
+        None => Ok((None, setup::rules(args, checkpoint, PolicyKind::Full)?)),
+    }
+}
+
 /// The policy and the rule of a prefix; options may only repeat them.
 pub(crate) fn rules(file: &PrefixFile, args: &RunArgs, checkpoint: &Checkpoint) -> anyhow::Result<Rules> {
     let (name, record) = (file.name(), &file.head().record);

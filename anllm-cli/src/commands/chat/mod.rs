@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::Path;
 
-use anllm_core::PolicyKind;
 use anllm_infer::{Chat, ChatFormat, Sampling, SavedChat, TurnOptions};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
@@ -18,7 +17,7 @@ use self::conversation::{Conversation, Next};
 use self::terminal::{Terminal, Typed};
 use super::added::Adder;
 use super::interrupt::Interrupt;
-use super::prefix::Opened;
+use super::prefix::{self, Opened};
 use super::setup::{self, Rules};
 use super::template;
 use crate::args::ChatArgs;
@@ -33,13 +32,7 @@ pub(crate) fn run(args: Box<ChatArgs>, output: &Output) -> anyhow::Result<()> {
     let loaded = args.load.as_deref().map(read_saved).transpose()?;
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
-    let (prefix, rules) = match &args.prefix_cache {
-        Some(file) => {
-            let (prefix, rules) = Opened::new(file, &args.run, &checkpoint, &tokenizer)?;
-            (Some(prefix), rules)
-        }
-        None => (None, setup::rules(&args.run, &checkpoint, PolicyKind::Full)?),
-    };
+    let (prefix, rules) = prefix::or_rules(args.prefix_cache.as_deref(), &args.run, &checkpoint, &tokenizer)?;
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let usual = match bundled::names(&args.run.model.model) {
         true => bundled::sampling(&args.run.model.model),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anllm_core::{PolicyKind, Span};
+use anllm_core::Span;
 use anllm_eval::{Loss, Perplexity, PerplexityOptions, Quality, Stretch, WindowScore, perplexity_behind};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
@@ -28,13 +28,7 @@ pub(super) fn run(args: PplArgs, output: &Output) -> anyhow::Result<()> {
     setup::threads(&args.run)?;
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
-    let (prefix, rules) = match &args.prefix_cache {
-        Some(file) => {
-            let (prefix, rules) = Opened::new(file, &args.run, &checkpoint, &tokenizer)?;
-            (Some(prefix), rules)
-        }
-        None => (None, setup::rules(&args.run, &checkpoint, PolicyKind::Full)?),
-    };
+    let (prefix, rules) = prefix::or_rules(args.prefix_cache.as_deref(), &args.run, &checkpoint, &tokenizer)?;
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let documents = documents(&args, &tokenizer, &adder)?;
     // Policies that do not look back over the whole window take longer ones.

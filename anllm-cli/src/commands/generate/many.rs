@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anllm_core::PolicyKind;
 use anllm_infer::{Event, Generation, InferError, Limits, Request, Sampling, Scheduler, StopReason};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Framing, Tokenizer};
@@ -37,13 +36,7 @@ pub(super) fn run(
     let found = prompts::read(file)?;
     let checkpoint = args.run.model.open()?;
     let tokenizer = checkpoint.tokenizer()?;
-    let (prefix, rules) = match &args.prefix_cache {
-        Some(file) => {
-            let (prefix, rules) = Opened::new(file, &args.run, &checkpoint, &tokenizer)?;
-            (Some(prefix), rules)
-        }
-        None => (None, setup::rules(&args.run, &checkpoint, PolicyKind::Full)?),
-    };
+    let (prefix, rules) = prefix::or_rules(args.prefix_cache.as_deref(), &args.run, &checkpoint, &tokenizer)?;
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let ready = found.into_iter().enumerate().map(|(number, (line, prompt))| {
         let at = |reason: String| anyhow::anyhow!("{}: line {line}: {reason}", file.display());
