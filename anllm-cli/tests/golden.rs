@@ -46,6 +46,9 @@ for_each_checkpoint!(tests!(cpu, Device { name: "cpu", tolerance: 1e-4, depth: D
 for_each_checkpoint!(tests!(ndarray, Device { name: "ndarray", tolerance: 1e-4, depth: Depth::Thorough }));
 #[cfg(feature = "wgpu")]
 for_each_checkpoint!(tests!(wgpu, Device { name: "wgpu", tolerance: 1e-3, depth: Depth::Quick }));
+// Shaders are compiled by the driver, which is quick.
+#[cfg(feature = "cuda")]
+for_each_checkpoint!(tests!(cuda, Device { name: "cuda", tolerance: 1e-3, depth: Depth::Thorough }));
 #[cfg(feature = "vulkan")]
 // The shaders are those of `wgpu` but for their compiler: two checkpoints tell whether that one works.
 tests! {

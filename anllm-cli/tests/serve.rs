@@ -25,10 +25,9 @@ impl Server {
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let server = Self { process, told: serde_json::from_str(&line).unwrap() };
-        // The address is told a moment before the first request is taken.
-        while !server.health().starts_with("HTTP/1.1 200") {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        // The address is told once requests are taken.
+        let health = server.health();
+        assert!(health.starts_with("HTTP/1.1 200"), "{health}");
         server
     }
 

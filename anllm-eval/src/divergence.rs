@@ -5,7 +5,7 @@
 
 use anllm_core::{FullPolicy, Policy};
 use anllm_infer::{Engine, InferError, Session};
-use anllm_kernels::Kernels;
+use anllm_kernels::{Kernels, pick};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use serde::Serialize;
@@ -166,7 +166,7 @@ struct Pair {
 
 /// Of scores `[1, T, V]` and what came next.
 fn compare<B: Kernels>(full: Tensor<B, 3>, reduced: Tensor<B, 3>, targets: &[u32]) -> Result<Vec<Pair>, EvalError> {
-    let read = |tensor: Tensor<B, 3>| -> Result<Vec<f64>, EvalError> {
+    let read = |tensor: Tensor<B, 2>| -> Result<Vec<f64>, EvalError> {
         let data = tensor.try_into_data().map_err(|e| InferError::Device(format!("{e:?}")))?;
         Ok(data.iter::<f32>().map(f64::from).collect())
     };
@@ -176,11 +176,11 @@ fn compare<B: Kernels>(full: Tensor<B, 3>, reduced: Tensor<B, 3>, targets: &[u32
     };
     let agrees: Vec<bool> = best(&full)?.into_iter().zip(best(&reduced)?).map(|(a, b)| a == b).collect();
     let ids: Vec<i32> = targets.iter().map(|&id| id as i32).collect();
-    let ids = Tensor::<B, 3, Int>::from_data(TensorData::new(ids, [1, targets.len(), 1]), &full.device());
-    let [p, q] = [full, reduced].map(|scores| log_softmax(scores.cast(FloatDType::F32), 2));
-    let taken = [&p, &q].map(|likelihoods| read(likelihoods.clone().gather(2, ids.clone())));
+    let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, [targets.len(), 1]), &full.device());
+    let [p, q] = [full, reduced].map(|scores| log_softmax(scores.cast(FloatDType::F32).squeeze_dim::<2>(0), 1));
+    let taken = [&p, &q].map(|likelihoods| read(pick(likelihoods.clone(), ids.clone())));
     let [a, b] = taken;
-    let kl = read((p.clone().exp() * (p - q)).sum_dim(2))?;
+    let kl = read((p.clone().exp() * (p - q)).sum_dim(1))?;
     let pairs = a?.into_iter().zip(b?).zip(kl).zip(agrees);
     // Rounding can take a divergence of nothing below zero.
     Ok(pairs.map(|(((a, b), kl), agrees)| Pair { full: -a, reduced: -b, kl: kl.max(0.0), agrees }).collect())

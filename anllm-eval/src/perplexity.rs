@@ -2,7 +2,7 @@
 
 use anllm_core::Policy;
 use anllm_infer::{Engine, InferError, Session};
-use anllm_kernels::Kernels;
+use anllm_kernels::{Kernels, pick};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use serde::Serialize;
@@ -170,9 +170,9 @@ pub fn perplexity_behind<B: Kernels>(
 /// What each target costs, in nats. `logits` is `[1, T, V]` for `T` targets.
 pub(crate) fn losses<B: Kernels>(logits: Tensor<B, 3>, targets: &[u32]) -> Result<Vec<f64>, EvalError> {
     let targets: Vec<i32> = targets.iter().map(|&id| id as i32).collect();
-    let shape = [1, targets.len(), 1];
-    let targets = Tensor::<B, 3, Int>::from_data(TensorData::new(targets, shape), &logits.device());
-    let likelihoods = log_softmax(logits.cast(FloatDType::F32), 2).gather(2, targets);
+    let shape = [targets.len(), 1];
+    let targets = Tensor::<B, 2, Int>::from_data(TensorData::new(targets, shape), &logits.device());
+    let likelihoods = pick(log_softmax(logits.cast(FloatDType::F32), 2).squeeze_dim(0), targets);
     let data = likelihoods.try_into_data().map_err(|e| InferError::Device(format!("{e:?}")))?;
     Ok(data.iter::<f32>().map(|likelihood| -f64::from(likelihood)).collect())
 }

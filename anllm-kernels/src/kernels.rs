@@ -1,10 +1,12 @@
 //! What a backend has to do. Each method's own body is the reference.
 
+use burn::tensor::TensorPrimitive;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::ops::FloatTensor;
+use burn::tensor::ops::{FloatTensor, IntTensor, QuantizedTensor};
 
 use crate::attention::{Attended, AttentionGradients, Reaches, reference as attention};
 use crate::packed::{self, PackedMatrix};
+
 use crate::rotary::Turn;
 use crate::{append, gate, linear, norm, rotary};
 
@@ -16,6 +18,9 @@ pub trait Kernels: Backend {
     /// Whether [`times_packed_each`](Self::times_packed_each) and products with 16-bit weights read weights as they are: where
     /// not, weights are better kept in the type of the activations.
     const MULTIPLIES_PACKED: bool = false;
+
+    /// Whether the backend's own product takes quantised tensors as they are, so that [`QuantizedMatrix`](crate::QuantizedMatrix) saves memory there.
+    const MULTIPLIES_QUANTIZED: bool = false;
 
     /// `softmax(q·kᵀ/√D)·v` over what each query reaches: `query` `[B, T, H, D]`, `key` and `value` `[B, S, K, D]`.
     ///
@@ -81,6 +86,23 @@ pub trait Kernels: Backend {
         slope: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         gate::reference_backward::<Self>(gate, up, slope)
+    }
+
+    /// Element `columns[n]` of row `n` of `x`, `[N, C]` and `[N, 1]`: `[N, 1]`.
+    fn pick(x: FloatTensor<Self>, columns: IntTensor<Self>) -> FloatTensor<Self> {
+        Self::float_gather(1, x, columns)
+    }
+
+    /// `lhs·rhs`: `[…, M, K]` and `[…, K, N]`. The product of 32-bit floats keeps their precision, which a backend's own may
+    /// not.
+    fn product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_matmul(lhs, rhs)
+    }
+
+    /// `x·weightᵀ` with a quantised weight `[out, in]`: `x` is `[N, in]`, of 32-bit floats.
+    fn times_quantized(x: FloatTensor<Self>, weight: QuantizedTensor<Self>) -> FloatTensor<Self> {
+        let weight = TensorPrimitive::QFloat(Self::q_transpose(weight));
+        Self::q_matmul(TensorPrimitive::Float(x), weight).tensor()
     }
 
     /// `x·weightᵀ`: `x` is `[N, in]`, `weight` `[out, in]`.

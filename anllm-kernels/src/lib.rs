@@ -9,12 +9,15 @@
 //! linear         x·Wᵀ, whose gradient comes in the weight's own layout
 //! linear_packed  the same with weights of 8 or 4 bits, which stay packed         PackedMatrix
 //! linear_packed_each  several of them with the same rows, in one go
+//! QuantizedMatrix  such weights on a GPU, multiplied by Burn's quantised product
+//! product        l·r, in the precision of 32-bit floats on every backend
+//! pick           one element of each row
 //! put            entries into a cache's buffer, in place
 //! ```
 //!
 //! [`Kernels`] is the trait of backends that can do them. Its methods have a plain body of Burn's own operations, the
-//! reference, so that any backend takes part with an empty `impl`; Flex has SIMD kernels instead, GPUs one for
-//! attention, and `Autodiff` a backward pass for each. Tests compare every kernel with its reference, outputs and gradients.
+//! reference, so that any backend takes part with an empty `impl`; Flex has SIMD kernels instead, GPUs some for
+//! attention and ways to multiply, and `Autodiff` a backward pass for each. Tests compare every kernel with its reference, outputs and gradients.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -27,6 +30,7 @@ mod kernels;
 mod linear;
 mod norm;
 mod packed;
+mod pick;
 mod primitive;
 mod rotary;
 
@@ -39,7 +43,8 @@ pub use append::put;
 pub use attention::{Attended, AttentionGradients, Reaches, ShapeError, Summed, attend, attend_summed, join};
 pub use gate::swiglu;
 pub use kernels::{Kernels, TrainableKernels};
-pub use linear::linear;
+pub use linear::{linear, product};
 pub use norm::rms_norm;
-pub use packed::{PackError, PackedMatrix, PackedType, linear_packed, linear_packed_each};
+pub use packed::{PackError, PackedMatrix, PackedType, QuantizedMatrix, linear_packed, linear_packed_each};
+pub use pick::pick;
 pub use rotary::{Turn, rotate};

@@ -1,6 +1,5 @@
-//! The matrix product of a linear layer.
+//! Matrix products.
 
-use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{FloatDType, Tensor};
 
@@ -14,8 +13,13 @@ pub fn linear<B: Kernels>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2>
     tensor(B::times_transposed(primitive(x), primitive(weight)))
 }
 
-pub(crate) fn reference<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+/// `lhs·rhs` of matrices, or of as many matrices one beside the other: 32-bit floats keep their precision on every backend.
+pub fn product<B: Kernels, const N: usize>(lhs: Tensor<B, N>, rhs: Tensor<B, N>) -> Tensor<B, N> {
+    tensor(B::product(primitive(lhs), primitive(rhs)))
+}
+
+pub(crate) fn reference<B: Kernels>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
     let (x, weight) = (tensor::<B, 2>(x), tensor::<B, 2>(weight));
     let weight = weight.cast(FloatDType::from(x.dtype()));
-    primitive(x.matmul(weight.transpose()))
+    primitive(product(x, weight.transpose()))
 }

@@ -8,10 +8,13 @@ mod common;
 use anllm_kernels::{Kernels, PackedMatrix, PackedType, linear, linear_packed};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use burn_flex::Flex;
-use half::f16;
+use half::{bf16, f16};
 use proptest::prelude::*;
 
-const KINDS: [PackedType; 3] = [PackedType::Q8_0, PackedType::Q4_0, PackedType::Q4_1];
+/// Types whose blocks have scales.
+const SCALED: [PackedType; 3] = [PackedType::Q8_0, PackedType::Q4_0, PackedType::Q4_1];
+const FLOATS: [PackedType; 3] = [PackedType::F32, PackedType::F16, PackedType::BF16];
+const KINDS: [PackedType; 6] = [SCALED[0], SCALED[1], SCALED[2], FLOATS[0], FLOATS[1], FLOATS[2]];
 
 fn noise(count: usize, seed: u64) -> Vec<f32> {
     common::noise::<Flex, 1>([count], seed, &Default::default()).into_data().into_vec().unwrap()
@@ -108,11 +111,33 @@ proptest! {
         for (original, found) in original.chunks(32).zip(found.chunks(32)) {
             let size: f32 = original.iter().map(|value| value * value).sum();
             let error: f32 = original.iter().zip(found).map(|(a, b)| (a - b) * (a - b)).sum();
-            let allowed = if kind == PackedType::Q8_0 { 0.006 } else { 0.15 };
+            let allowed = match kind {
+                PackedType::F32 => 0.0,
+                PackedType::F16 => 5e-4,
+                PackedType::BF16 => 4e-3,
+                PackedType::Q8_0 => 0.006,
+                PackedType::Q4_0 | PackedType::Q4_1 => 0.15,
+            };
             // A half-precision scale has few bits below 6e-5.
             let denormal = 32.0 * 8.0 * 6e-8f32;
             prop_assert!(error.sqrt() <= allowed * size.sqrt() + denormal, "{} of {}", error.sqrt(), size.sqrt());
         }
+    }
+}
+
+/// Floats of random values, and these values.
+fn stored_floats(kind: PackedType, count: usize, seed: u64) -> (Vec<u8>, Vec<f32>) {
+    let values = noise(count, seed);
+    match kind {
+        PackedType::F16 => {
+            let halves: Vec<f16> = values.iter().map(|value| f16::from_f32(*value)).collect();
+            (halves.iter().flat_map(|x| x.to_le_bytes()).collect(), halves.iter().map(|x| x.to_f32()).collect())
+        }
+        PackedType::BF16 => {
+            let brains: Vec<bf16> = values.iter().map(|value| bf16::from_f32(*value)).collect();
+            (brains.iter().flat_map(|x| x.to_le_bytes()).collect(), brains.iter().map(|x| x.to_f32()).collect())
+        }
+        _ => (values.iter().flat_map(|x| x.to_le_bytes()).collect(), values),
     }
 }
 
@@ -149,9 +174,10 @@ fn stored(kind: PackedType, blocks: usize, seed: u64) -> (Vec<u8>, Vec<f32>) {
 
 #[test]
 fn stored_blocks_keep_their_values_in_any_order_of_rows() {
-    for kind in KINDS {
-        let (out, width) = (37, 96);
-        let (bytes, expected) = stored(kind, out * width / 32, 7);
+    let floats = FLOATS.map(|kind| (kind, 35, stored_floats(kind, 37 * 35, 7)));
+    let scaled = SCALED.map(|kind| (kind, 96, stored(kind, 37 * 96 / 32, 7)));
+    for (kind, width, (bytes, expected)) in floats.into_iter().chain(scaled) {
+        let out = 37;
         let place = |row: usize| (row * 5) % out;
         let matrix = PackedMatrix::from_stored(kind, [out, width], &bytes, place).unwrap();
         let expected: Vec<f32> =
@@ -164,7 +190,7 @@ fn stored_blocks_keep_their_values_in_any_order_of_rows() {
 
 #[test]
 fn memory_is_what_the_file_takes() {
-    for kind in KINDS {
+    for kind in SCALED {
         let (bytes, _) = stored(kind, 64 * 4, 3);
         let matrix = PackedMatrix::from_stored(kind, [64, 128], &bytes, |row| row).unwrap();
         assert_eq!(matrix.bytes(), bytes.len(), "{kind}");
@@ -179,6 +205,8 @@ fn bytes_that_are_no_such_matrix_are_refused() {
     assert!(refused([2, 33], 68).contains("a multiple of 32 values"));
     assert!(refused([2, 32], 67).contains("67 bytes of Q8_0 cannot be a matrix of 2 rows of 32 values"));
     assert!(refused([usize::MAX, 32], 68).contains("68 bytes"));
+    let short = PackedMatrix::from_stored(PackedType::BF16, [2, 33], &[0; 130], |row| row).unwrap_err().to_string();
+    assert!(short.contains("130 bytes of BF16 cannot be a matrix of 2 rows of 33 values: 2 times 66"), "{short}");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 mod common;
 
 use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Reach};
-use anllm_kernels::{Reaches, attend, linear, put, rms_norm, rotate, swiglu};
+use anllm_kernels::{Reaches, attend, linear, product, put, rms_norm, rotate, swiglu};
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
@@ -159,6 +159,17 @@ proptest! {
         let found = (linear(x.clone(), weight.clone()) * slope.clone()).sum().backward();
         let expected = (x.matmul(other.clone().transpose()) * slope).sum().backward();
         close("gradient", weight.grad(&found).unwrap(), other.grad(&expected).unwrap())?;
+    }
+
+    /// Several matrices side by side, and one that all of them are multiplied with.
+    #[test]
+    fn products_of_many(
+        many in 1usize..4, rows in 1usize..9, inner in 1usize..40, columns in 1usize..30, seed in any::<u64>(),
+    ) {
+        let (left, right) = (noise([many, rows, inner], seed), noise([many, inner, columns], seed ^ 1));
+        compare([left.clone(), right], |[l, r]| product(l, r), |[l, r]| l.matmul(r))?;
+        let shared = noise([1, inner, columns], seed ^ 2);
+        compare([left, shared], |[l, r]| product(l, r), |[l, r]| l.matmul(r))?;
     }
 
     #[test]

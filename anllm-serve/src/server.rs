@@ -1,5 +1,6 @@
 //! The server as a whole: it listens at once, answers that it is loading, and serves once it is given an engine.
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -21,12 +22,19 @@ use crate::options::Options;
 const THREADS: usize = 2;
 
 /// A server that listens.
-#[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     app: Arc<App>,
     jobs: Receiver<Job>,
     listener: JoinHandle<Ended>,
+    /// Called once it takes requests.
+    announce: Box<dyn FnOnce() + Send>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// Why a server cannot start.
@@ -108,7 +116,7 @@ impl Server {
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             ended
         });
-        Ok(Self { address, app, jobs, listener: listener.map_err(ServeError::Threads)? })
+        Ok(Self { address, app, jobs, listener: listener.map_err(ServeError::Threads)?, announce: Box::new(|| ()) })
     }
 
     /// Where it listens.
@@ -119,6 +127,12 @@ impl Server {
     /// What tells it to stop.
     pub fn stopper(&self) -> Stopper {
         Stopper { stop: self.app.stop.clone(), cut: self.app.cut.clone() }
+    }
+
+    /// Has `announce` called once the server takes requests.
+    #[must_use]
+    pub fn when_ready(self, announce: impl FnOnce() + Send + 'static) -> Self {
+        Self { announce: Box::new(announce), ..self }
     }
 
     /// Serves `engine`, on this thread, until it is told to stop. CPU backends want to be called from one of their pool's
@@ -149,9 +163,10 @@ impl Server {
         model: Model,
         prefix: Option<Resumed<B>>,
     ) -> Result<Ended, ServeError> {
-        let Self { app, jobs, listener, .. } = self;
+        let Self { app, jobs, listener, announce, .. } = self;
         let (model, board) = (Arc::new(model), Arc::clone(&app.board));
         app.ready(Arc::clone(&model));
+        announce();
         let scheduler = || {
             let scheduler = Scheduler::new(engine, &model.tokenizer, app.options.batch);
             match &prefix {

@@ -16,10 +16,24 @@ pub(crate) struct Options {
     /// Skip the tests that need Vulkan, and compiling it
     #[arg(long)]
     no_gpu: bool,
+    /// Only the tests on CUDA, for a machine with an NVIDIA device
+    #[arg(long, conflicts_with_all = ["quick", "no_gpu"])]
+    cuda: bool,
 }
 
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
     let runner = Runner::find(shell);
+    if options.cuda {
+        return step("tests on cuda", || {
+            let mut arguments = CUDA_TESTS.to_vec();
+            if runner == Runner::Cargo {
+                arguments.extend(["--", "cuda"]);
+            } else {
+                arguments.extend(["-E", "test(/^cuda::/)"]);
+            }
+            Ok(runner.command(shell).args(arguments).run()?)
+        });
+    }
     step("tests", || Ok(runner.command(shell).args(["--workspace", "--features", "anllm-cli/parquet"]).run()?))?;
     step("documentation examples", || Ok(cargo(shell).args(["test", "--workspace", "--doc"]).run()?))?;
     if options.quick {
@@ -76,6 +90,10 @@ const GPU_TESTS: [&str; 6] = [
     "--features",
     "anllm-cli/ndarray,anllm-cli/wgpu,anllm-cli/vulkan,anllm-kernels/vulkan",
 ];
+
+/// The same on an NVIDIA device.
+const CUDA_TESTS: [&str; 6] =
+    ["--package", "anllm-cli", "--package", "anllm-kernels", "--features", "anllm-cli/cuda,anllm-kernels/cuda"];
 
 fn backend_tests<'a>(shell: &'a Shell, runner: Runner, arguments: &[&str]) -> Cmd<'a> {
     let command = runner.command(shell).args(arguments);

@@ -167,33 +167,44 @@ impl Task for Serve {
             name,
         };
         let url = format!("http://{}", server.address());
-        let load_s = self.start.elapsed().as_secs_f64();
-        if output.is_json() {
-            output.json(&json!({
-                "url": url,
-                "model": model.name,
-                "cache": model.policy.to_string(),
-                "anchors": model.matcher.rule().to_string(),
-                "prefix_tokens": model.prefix_tokens,
-                "load_s": load_s,
-            }))?;
-        } else {
-            let behind = match model.prefix_tokens {
-                0 => String::new(),
-                tokens => format!(" | behind {tokens} tokens"),
-            };
-            output.note(&format!(
-                "{url} | {} | cache {}, {} an entry, anchors {}{behind} | loaded in {load_s:.2} s | Ctrl-C ends",
-                model.name,
-                model.policy,
-                bytes(model.bytes_per_entry),
-                model.matcher.rule(),
-            ));
-        }
+        let announce = announcement(&url, &model, self.start.elapsed().as_secs_f64(), output);
+        // Whoever reads the announcement may ask at once.
+        let server = server.when_ready(announce);
         Ok(match &self.prefix {
             Some(prefix) => server.run_behind(&engine, model, prefix.resume(&engine)?)?,
             None => server.run(&engine, model)?,
         })
+    }
+}
+
+/// Tells where the server is. That nobody reads it is no reason to stop.
+fn announcement(url: &str, model: &Model, load_s: f64, output: Output) -> impl FnOnce() + Send + 'static {
+    let record = json!({
+        "url": url,
+        "model": model.name,
+        "cache": model.policy.to_string(),
+        "anchors": model.matcher.rule().to_string(),
+        "prefix_tokens": model.prefix_tokens,
+        "load_s": load_s,
+    });
+    let behind = match model.prefix_tokens {
+        0 => String::new(),
+        tokens => format!(" | behind {tokens} tokens"),
+    };
+    let line = format!(
+        "{url} | {} | cache {}, {} an entry, anchors {}{behind} | loaded in {load_s:.2} s | Ctrl-C ends",
+        model.name,
+        model.policy,
+        bytes(model.bytes_per_entry),
+        model.matcher.rule(),
+    );
+    move || match output.is_json() {
+        true => {
+            if let Err(error) = output.json(&record) {
+                tracing::warn!("the server's address could not be written: {error}");
+            }
+        }
+        false => output.note(&line),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Attention with the matrix of scores written out: the plain meaning that kernels are tested against, and what
 //! backends without a kernel run.
 
-use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, FloatDType, Tensor};
 
 use super::{Attended, AttentionGradients, Reaches};
+use crate::kernels::Kernels;
+use crate::linear::product;
 use crate::primitive::{primitive, tensor};
 
 /// Sizes of one call. Queries that share a key head become rows of one matrix, so that keys are never repeated.
@@ -20,7 +21,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of<B: Backend>(query: &Tensor<B, 4>, key: &Tensor<B, 4>) -> Self {
+    fn of<B: Kernels>(query: &Tensor<B, 4>, key: &Tensor<B, 4>) -> Self {
         let [rows, tokens, heads, width] = query.dims();
         let [_, keys, groups, _] = key.dims();
         Self { rows, tokens, heads, groups, width, keys }
@@ -31,23 +32,23 @@ impl Sizes {
     }
 
     /// `[B, T, H, D]` to `[B, K, (H/K)·T, D]`.
-    fn fold<B: Backend>(self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    fn fold<B: Kernels>(self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let Self { rows, tokens, heads, groups, .. } = self;
         let width = x.dims()[3];
         x.swap_dims(1, 2).reshape([rows, groups, heads / groups * tokens, width])
     }
 
     /// The way back.
-    fn unfold<B: Backend>(self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    fn unfold<B: Kernels>(self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let Self { rows, tokens, heads, .. } = self;
         let width = x.dims()[3];
         x.reshape([rows, heads, tokens, width]).swap_dims(1, 2)
     }
 
     /// Scores `[B, K, (H/K)·T, S]` in 32 bits, very low where the query does not reach the key.
-    fn scores<B: Backend>(self, query: &Tensor<B, 4>, key: &Tensor<B, 4>, reaches: &Reaches<B>) -> Tensor<B, 4> {
+    fn scores<B: Kernels>(self, query: &Tensor<B, 4>, key: &Tensor<B, 4>, reaches: &Reaches<B>) -> Tensor<B, 4> {
         let Self { rows, tokens, heads, groups, keys, .. } = self;
-        let scores = query.clone().matmul(key.clone().transpose()).cast(FloatDType::F32);
+        let scores = product(query.clone(), key.clone().transpose()).cast(FloatDType::F32);
         if reaches.all() {
             return scores;
         }
@@ -58,7 +59,7 @@ impl Sizes {
     }
 }
 
-pub(crate) fn forward<B: Backend>(
+pub(crate) fn forward<B: Kernels>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     value: FloatTensor<B>,
@@ -73,12 +74,12 @@ pub(crate) fn forward<B: Backend>(
     let weights = (scores - highest.clone()).exp();
     let sum = weights.clone().sum_dim(3);
     let shares = narrow(weights / sum.clone(), dtype);
-    let output = sizes.unfold(shares.matmul(value.swap_dims(1, 2)));
+    let output = sizes.unfold(product(shares, value.swap_dims(1, 2)));
     let log_sum: Tensor<B, 3> = sizes.unfold(sum.log() + highest).squeeze_dim(3);
     Attended { output: primitive(output), log_sum: primitive(log_sum) }
 }
 
-pub(crate) fn backward<B: Backend>(
+pub(crate) fn backward<B: Kernels>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,
     value: FloatTensor<B>,
@@ -95,13 +96,13 @@ pub(crate) fn backward<B: Backend>(
     let log_sum = sizes.fold(tensor::<B, 3>(attended.log_sum).unsqueeze_dim(3));
 
     let shares = (sizes.scores(&query, &key, reaches) - log_sum).exp();
-    let of_value = narrow(shares.clone(), dtype).transpose().matmul(slope.clone());
+    let of_value = product(narrow(shares.clone(), dtype).transpose(), slope.clone());
     // ∂L/∂score = share·(g·v − g·o), the mean of g·v over the shares being g·o.
     let mean = (slope.clone() * output).cast(FloatDType::F32).sum_dim(3);
-    let of_shares = slope.matmul(value.transpose()).cast(FloatDType::F32);
+    let of_shares = product(slope, value.transpose()).cast(FloatDType::F32);
     let of_scores = narrow(shares * (of_shares - mean), dtype);
-    let of_query = of_scores.clone().matmul(key).mul_scalar(sizes.scale());
-    let of_key = of_scores.transpose().matmul(query);
+    let of_query = product(of_scores.clone(), key).mul_scalar(sizes.scale());
+    let of_key = product(of_scores.transpose(), query);
     AttentionGradients {
         query: primitive(sizes.unfold(of_query)),
         key: primitive(of_key.swap_dims(1, 2)),
@@ -109,6 +110,6 @@ pub(crate) fn backward<B: Backend>(
     }
 }
 
-fn narrow<B: Backend>(x: Tensor<B, 4>, dtype: DType) -> Tensor<B, 4> {
+fn narrow<B: Kernels>(x: Tensor<B, 4>, dtype: DType) -> Tensor<B, 4> {
     x.cast(FloatDType::from(dtype))
 }

@@ -8,6 +8,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::ops::FloatTensor;
 
 use crate::kernels::Kernels;
+use crate::linear::product;
 use crate::primitive::{primitive, tensor};
 
 #[derive(Debug)]
@@ -22,10 +23,10 @@ impl<B: Kernels> Backward<B, 2> for Linear {
         let [of_x, of_weight] = ops.parents;
         let (x, weight) = ops.state;
         if let (Some(node), Some(x)) = (of_weight, x) {
-            grads.register::<B>(node.id, primitive(slope.clone().transpose().matmul(tensor::<B, 2>(x))));
+            grads.register::<B>(node.id, primitive(product(slope.clone().transpose(), tensor::<B, 2>(x))));
         }
         if let (Some(node), Some(weight)) = (of_x, weight) {
-            grads.register::<B>(node.id, primitive(slope.matmul(tensor::<B, 2>(weight))));
+            grads.register::<B>(node.id, primitive(product(slope, tensor::<B, 2>(weight))));
         }
     }
 }

@@ -4,6 +4,7 @@ mod attention;
 mod gate;
 mod linear;
 mod norm;
+mod product;
 mod rotary;
 
 use burn::backend::Autodiff;
@@ -46,6 +47,10 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
 
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         gate::swiglu::<B, C>(gate, up)
+    }
+
+    fn product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
+        product::product::<B, C>(lhs, rhs)
     }
 
     fn times_transposed(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -16,11 +16,25 @@ pub(crate) trait Block: Pod + Send + Sync {
     /// Bytes of one row's block as GGUF stores it.
     const STORED: usize;
 
-    /// Takes row `lane`'s values from their stored form.
+    /// Takes row `lane`'s values from their stored form. The last block of a row of floats may have fewer.
     fn set(&mut self, lane: usize, stored: &[u8]);
 
     /// The values of row `lane`.
     fn values(&self, lane: usize) -> [f32; VALUES];
+}
+
+/// A block whose values are `scale·integer + raised`.
+pub(crate) trait Scaled: Block {
+    /// With signs, of row `lane`.
+    fn integers(&self, lane: usize) -> [i8; VALUES];
+
+    /// Of row `lane`.
+    fn scale(&self, lane: usize) -> f32;
+
+    /// What is added to each value of row `lane`, where anything is.
+    fn raised(&self, _lane: usize) -> Option<f32> {
+        None
+    }
 }
 
 /// Sixteen rows of Q8_0.
@@ -67,13 +81,22 @@ impl Block for Bytes {
     }
 
     fn values(&self, lane: usize) -> [f32; VALUES] {
-        let scale = f16::from_bits(self.scales[lane]).to_f32();
-        let mut values = [0.0; VALUES];
-        for (values, pair) in values.chunks_exact_mut(2).zip(&self.pairs) {
-            values[0] = scale * f32::from(pair[2 * lane]);
-            values[1] = scale * f32::from(pair[2 * lane + 1]);
+        let scale = self.scale(lane);
+        self.integers(lane).map(|integer| scale * f32::from(integer))
+    }
+}
+
+impl Scaled for Bytes {
+    fn integers(&self, lane: usize) -> [i8; VALUES] {
+        let mut integers = [0; VALUES];
+        for (integers, pair) in integers.as_chunks_mut::<2>().0.iter_mut().zip(&self.pairs) {
+            *integers = [pair[2 * lane], pair[2 * lane + 1]];
         }
-        values
+        integers
+    }
+
+    fn scale(&self, lane: usize) -> f32 {
+        f16::from_bits(self.scales[lane]).to_f32()
     }
 }
 
@@ -88,8 +111,18 @@ impl Block for Nibbles {
     }
 
     fn values(&self, lane: usize) -> [f32; VALUES] {
-        let scale = f16::from_bits(self.scales[lane]).to_f32();
+        let scale = self.scale(lane);
         nibbles(self.words.map(|words| words[lane])).map(|nibble| scale * (nibble - 8.0))
+    }
+}
+
+impl Scaled for Nibbles {
+    fn integers(&self, lane: usize) -> [i8; VALUES] {
+        nibbles(self.words.map(|words| words[lane])).map(|nibble| nibble as i8 - 8)
+    }
+
+    fn scale(&self, lane: usize) -> f32 {
+        f16::from_bits(self.scales[lane]).to_f32()
     }
 }
 
@@ -105,9 +138,24 @@ impl Block for RaisedNibbles {
     }
 
     fn values(&self, lane: usize) -> [f32; VALUES] {
-        let scale = f16::from_bits(self.scales[lane]).to_f32();
+        let scale = self.scale(lane);
         let minimum = f16::from_bits(self.minima[lane]).to_f32();
         nibbles(self.words.map(|words| words[lane])).map(|nibble| scale * nibble + minimum)
+    }
+}
+
+impl Scaled for RaisedNibbles {
+    fn integers(&self, lane: usize) -> [i8; VALUES] {
+        nibbles(self.words.map(|words| words[lane])).map(|nibble| nibble as i8 - 8)
+    }
+
+    fn scale(&self, lane: usize) -> f32 {
+        f16::from_bits(self.scales[lane]).to_f32()
+    }
+
+    /// `d·q + m = d·(q − 8) + (m + 8·d)`.
+    fn raised(&self, lane: usize) -> Option<f32> {
+        Some(f16::from_bits(self.minima[lane]).to_f32() + 8.0 * self.scale(lane))
     }
 }
 

@@ -1,7 +1,10 @@
-//! Matrices of few bits: blocks of 32 values in a row share a scale, as GGUF's simple types have them.
+//! Matrices laid out for products: sixteen rows side by side, of floats or of few bits, where blocks of 32 values in a row
+//! share a scale, as GGUF's simple types have them.
 
 mod block;
+mod floats;
 mod quantize;
+mod quantized;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +14,12 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::kernels::Kernels;
+use crate::linear::product;
 use crate::primitive::{primitive, tensor};
 
 pub(crate) use block::{Block, Bytes, Nibbles, ROWS, RaisedNibbles, VALUES};
+pub(crate) use floats::{Brains, Halves, Singles};
+pub use quantized::QuantizedMatrix;
 
 /// How the values of a block are stored. The names, and the bytes of a block, are GGUF's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +31,12 @@ pub enum PackedType {
     Q4_0,
     /// `d·q + m`, `q` of 4 bits: 20 bytes for 32 values.
     Q4_1,
+    /// Floats of 32 bits.
+    F32,
+    /// Half-precision floats.
+    F16,
+    /// The upper halves of 32-bit floats.
+    BF16,
 }
 
 impl PackedType {
@@ -34,6 +46,22 @@ impl PackedType {
             Self::Q8_0 => Bytes::STORED,
             Self::Q4_0 => Nibbles::STORED,
             Self::Q4_1 => RaisedNibbles::STORED,
+            Self::F32 => Singles::STORED,
+            Self::F16 => Halves::STORED,
+            Self::BF16 => Brains::STORED,
+        }
+    }
+
+    /// Whether values are stored as they are, without scales.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::BF16)
+    }
+
+    /// Bytes of a row of `width` values; none where they are no whole number of blocks. Floats need none.
+    fn row_bytes(self, width: usize) -> Option<usize> {
+        match self.is_float() {
+            true => Some(width * (self.bytes_per_block() / VALUES)),
+            false => width.is_multiple_of(VALUES).then(|| width / VALUES * self.bytes_per_block()),
         }
     }
 }
@@ -55,7 +83,7 @@ pub struct PackError {
     expected: String,
 }
 
-/// A matrix `[out, in]` of few bits. Cheap to clone.
+/// A matrix `[out, in]` of few bits, or of floats that lie the same way. Cheap to clone.
 ///
 /// Sixteen rows lie side by side, so that a vector of the processor holds the same place of sixteen rows: bytes are
 /// moved for that once, when the matrix is made, and values stay what they were, bit for bit.
@@ -71,6 +99,9 @@ pub(crate) enum Blocks {
     Q8_0(Arc<[Bytes]>),
     Q4_0(Arc<[Nibbles]>),
     Q4_1(Arc<[RaisedNibbles]>),
+    F32(Arc<[Singles]>),
+    F16(Arc<[Halves]>),
+    BF16(Arc<[Brains]>),
 }
 
 /// Does the same with blocks of any type.
@@ -80,6 +111,9 @@ macro_rules! each_type {
             $crate::packed::Blocks::Q8_0($name) => $body,
             $crate::packed::Blocks::Q4_0($name) => $body,
             $crate::packed::Blocks::Q4_1($name) => $body,
+            $crate::packed::Blocks::F32($name) => $body,
+            $crate::packed::Blocks::F16($name) => $body,
+            $crate::packed::Blocks::BF16($name) => $body,
         }
     };
 }
@@ -90,18 +124,17 @@ impl PackedMatrix {
     /// of the matrix. A row of the matrix whose `place` is beyond them is 0.
     ///
     /// # Errors
-    /// When `width` is no whole number of blocks, or the bytes are more or fewer.
+    /// When `width` is no whole number of blocks that have a scale, or the bytes are more or fewer.
     pub fn from_stored(
         kind: PackedType,
         [out, width]: [usize; 2],
         bytes: &[u8],
         place: impl Fn(usize) -> usize + Sync,
     ) -> Result<Self, PackError> {
-        let stride = width / VALUES * kind.bytes_per_block();
         let misfit = |expected| PackError { kind, out, width, bytes: bytes.len(), expected };
-        if !width.is_multiple_of(VALUES) {
+        let Some(stride) = kind.row_bytes(width) else {
             return Err(misfit(format!("rows of a multiple of {VALUES} values")));
-        }
+        };
         if out.checked_mul(stride) != Some(bytes.len()) {
             return Err(misfit(format!("{out} times {stride}")));
         }
@@ -129,6 +162,9 @@ impl PackedMatrix {
             PackedType::Q8_0 => Blocks::Q8_0(interleaved(out, width, row)),
             PackedType::Q4_0 => Blocks::Q4_0(interleaved(out, width, row)),
             PackedType::Q4_1 => Blocks::Q4_1(interleaved(out, width, row)),
+            PackedType::F32 => Blocks::F32(interleaved(out, width, row)),
+            PackedType::F16 => Blocks::F16(interleaved(out, width, row)),
+            PackedType::BF16 => Blocks::BF16(interleaved(out, width, row)),
         };
         Self { out, width, blocks }
     }
@@ -144,6 +180,9 @@ impl PackedMatrix {
             Blocks::Q8_0(_) => PackedType::Q8_0,
             Blocks::Q4_0(_) => PackedType::Q4_0,
             Blocks::Q4_1(_) => PackedType::Q4_1,
+            Blocks::F32(_) => PackedType::F32,
+            Blocks::F16(_) => PackedType::F16,
+            Blocks::BF16(_) => PackedType::BF16,
         }
     }
 
@@ -152,7 +191,6 @@ impl PackedMatrix {
         each_type!(&self.blocks, blocks => size_of_val::<[_]>(blocks))
     }
 
-    #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "read by kernels alone"))]
     pub(crate) fn blocks(&self) -> &Blocks {
         &self.blocks
     }
@@ -196,7 +234,7 @@ fn interleaved<T: Block>(out: usize, width: usize, row: impl Fn(usize, &mut dyn 
         blocks.par_chunks_mut(columns).enumerate().for_each(|(group, blocks)| {
             for lane in 0..ROWS.min(out - group * ROWS) {
                 row(group * ROWS + lane, &mut |stored| {
-                    for (block, stored) in blocks.iter_mut().zip(stored.chunks_exact(T::STORED)) {
+                    for (block, stored) in blocks.iter_mut().zip(stored.chunks(T::STORED)) {
                         block.set(lane, stored);
                     }
                 });
@@ -231,5 +269,5 @@ pub(crate) fn reference<B: Kernels>(x: FloatTensor<B>, weight: &PackedMatrix) ->
     let x = tensor::<B, 2>(x);
     let values = TensorData::new(weight.values(), weight.dims());
     let weight = Tensor::<B, 2>::from_data(values, (&x.device(), x.dtype()));
-    primitive(x.matmul(weight.transpose()))
+    primitive(product(x, weight.transpose()))
 }

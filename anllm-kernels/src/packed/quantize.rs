@@ -1,21 +1,29 @@
 //! From floats to the nearest blocks.
 
-use half::f16;
+use half::{bf16, f16};
 
 use super::PackedType;
 use super::block::VALUES;
 
-/// One row in stored form; a last block that it does not fill is filled with 0.
+/// One row in stored form; a last block with a scale that it does not fill is filled with 0.
 pub(super) fn row(kind: PackedType, values: &[f32]) -> Vec<u8> {
+    match kind {
+        PackedType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        PackedType::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+        PackedType::BF16 => values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
+        PackedType::Q8_0 => scaled(kind, values, bytes),
+        PackedType::Q4_0 => scaled(kind, values, nibbles),
+        PackedType::Q4_1 => scaled(kind, values, raised_nibbles),
+    }
+}
+
+/// Block by block.
+fn scaled(kind: PackedType, values: &[f32], put: impl Fn(&[f32; VALUES], &mut Vec<u8>)) -> Vec<u8> {
     let mut stored = Vec::with_capacity(values.len().div_ceil(VALUES) * kind.bytes_per_block());
     for values in values.chunks(VALUES) {
         let mut block = [0.0; VALUES];
         block[..values.len()].copy_from_slice(values);
-        match kind {
-            PackedType::Q8_0 => bytes(&block, &mut stored),
-            PackedType::Q4_0 => nibbles(&block, &mut stored),
-            PackedType::Q4_1 => raised_nibbles(&block, &mut stored),
-        }
+        put(&block, &mut stored);
     }
     stored
 }

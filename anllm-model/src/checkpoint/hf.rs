@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use anllm_kernels::{PackedMatrix, PackedType};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, Metadata};
@@ -177,6 +178,23 @@ impl TensorSource for HfWeights {
 
     fn sample(&self, name: &str) -> Result<Vec<u8>, CheckpointError> {
         self.stored(name).map(|(_, _, bytes)| pick(&bytes))
+    }
+
+    fn read_packed(&self, name: &str) -> Result<Option<PackedMatrix>, CheckpointError> {
+        let (file, dtype, bytes) = self.stored(name)?;
+        let kind = match dtype {
+            Dtype::F32 => PackedType::F32,
+            Dtype::F16 => PackedType::F16,
+            Dtype::BF16 => PackedType::BF16,
+            _ => return Ok(None),
+        };
+        let Some(&[out, width]) = self.info(name).map(|info| info.shape.as_slice()) else {
+            return Ok(None);
+        };
+        PackedMatrix::from_stored(kind, [out, width], &bytes, |row| row).map(Some).map_err(|e| {
+            let what = format!("tensor `{name}`: {e}");
+            CheckpointError::malformed(file, what, "the file is cut short or damaged: copy or download it again")
+        })
     }
 
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {

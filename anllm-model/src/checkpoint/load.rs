@@ -1,6 +1,6 @@
 //! From tensors on disk to a decoder on a device, one tensor at a time.
 
-use anllm_kernels::{Kernels, PackedMatrix, PackedType};
+use anllm_kernels::{Kernels, PackedMatrix, PackedType, QuantizedMatrix};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
@@ -17,7 +17,7 @@ pub enum MatrixForm {
     /// In the type of the activations. The only form that learns.
     #[default]
     Float,
-    /// As the checkpoint stores them, where the backend can multiply that: few bits, 16-bit floats.
+    /// As the checkpoint stores them, where the backend can multiply that: few bits, floats.
     Stored,
     /// In 8 bits, or as stored where that is 8 bits or fewer.
     Eight,
@@ -117,32 +117,43 @@ impl<B: Kernels> Loader<'_, B> {
             MatrixForm::Four if name != EMBEDDING && name != HEAD => Some(PackedType::Q4_1),
             MatrixForm::Eight | MatrixForm::Four => Some(PackedType::Q8_0),
         };
-        let stored = self.source.read_packed(name)?;
-        let bits = |kind: PackedType| kind.bytes_per_block();
-        let packed = match (stored, nearest) {
-            (stored, None) => stored,
-            (Some(stored), Some(nearest)) if bits(stored.kind()) <= bits(nearest) => Some(stored),
-            (_, Some(kind)) => {
-                let (values, [out, width]) = self.values::<2>(name)?;
-                Some(PackedMatrix::nearest(kind, [out, width], &values))
-            }
-        };
-        match packed {
+        match self.packed(name, nearest)? {
             Some(matrix) if B::MULTIPLIES_PACKED => Ok(Weight::Packed(matrix)),
-            Some(matrix) => Ok(Weight::float(self.on_device(matrix.values(), matrix.dims(), self.dtype))),
-            None => {
-                let (values, shape) = self.values::<2>(name)?;
-                Ok(Weight::float(self.on_device(values, shape, self.stored_float(name))))
-            }
+            Some(matrix) => Ok(self.quantized(matrix)),
+            None => Ok(Weight::float(self.tensor(name)?)),
         }
     }
 
-    /// The 16-bit type that a matrix is stored in, where it can be multiplied; else the type of activations.
-    fn stored_float(&self, name: &str) -> DType {
-        match self.source.info(name).map(|info| info.dtype.as_str()) {
-            Some("F16") if B::MULTIPLIES_PACKED => DType::F16,
-            Some("BF16") if B::MULTIPLIES_PACKED => DType::BF16,
-            _ => self.dtype,
+    /// A matrix as it is stored, or nearest to that in a type of fewer bits; none where nothing would be gained.
+    fn packed(&self, name: &str, nearest: Option<PackedType>) -> Result<Option<PackedMatrix>, CheckpointError> {
+        let (float, bits_are_few) = match self.source.info(name).map(|info| info.dtype.as_str()) {
+            Some("F16") => (PackedType::F16, false),
+            Some("BF16") => (PackedType::BF16, false),
+            Some("F32") => (PackedType::F32, false),
+            // What is unpacked from types that cannot be multiplied as well.
+            _ => (PackedType::F32, true),
+        };
+        if bits_are_few || nearest.is_none() && B::MULTIPLIES_PACKED {
+            let stored = self.source.read_packed(name)?;
+            let fits = |kind: PackedType| nearest.is_none_or(|most| kind.bytes_per_block() <= most.bytes_per_block());
+            if let Some(stored) = stored.filter(|stored| fits(stored.kind())) {
+                return Ok(Some(stored));
+            }
+        }
+        let kind = nearest.or(B::MULTIPLIES_PACKED.then_some(float));
+        kind.map(|kind| {
+            let (values, [out, width]) = self.values::<2>(name)?;
+            Ok(PackedMatrix::nearest(kind, [out, width], &values))
+        })
+        .transpose()
+    }
+
+    /// A matrix for a backend that multiplies no packed ones: as the backend's own quantised tensor, if it has such.
+    fn quantized(&self, matrix: PackedMatrix) -> Weight<B> {
+        let own = B::MULTIPLIES_QUANTIZED.then(|| QuantizedMatrix::new(matrix.clone(), self.device)).flatten();
+        match own {
+            Some(matrix) => Weight::Quantized(matrix),
+            None => Weight::float(self.on_device(matrix.values(), matrix.dims(), self.dtype)),
         }
     }
 

@@ -34,8 +34,7 @@ pub trait TensorSource: Send + Sync {
     /// When the tensor is not there, or its bytes are cut short or of an unknown type.
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
 
-    /// A matrix that is stored in few bits, as it is stored; none where it is not, or not in a way that can be
-    /// multiplied.
+    /// A matrix as it is stored; none where that is not a way that can be multiplied.
     ///
     /// # Errors
     /// As [`read_f32`](Self::read_f32).

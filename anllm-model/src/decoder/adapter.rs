@@ -1,6 +1,7 @@
 //! Low-rank adapters (LoRA, Hu et al. 2021): a frozen linear layer learns by two small matrices beside it,
 //! `y = x·Wᵀ + α/r · dropout(x)·Aᵀ·Bᵀ`.
 
+use anllm_kernels::{Kernels, product};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, FloatDType, Tensor};
@@ -18,7 +19,7 @@ pub struct Adapter<B: Backend> {
     pub dropout: f64,
 }
 
-impl<B: Backend> Adapter<B> {
+impl<B: Kernels> Adapter<B> {
     /// From its matrices, `A` `[r, in]` and `B` `[out, r]`.
     pub fn new(down: Tensor<B, 2>, up: Tensor<B, 2>, scale: f64, dropout: f64) -> Self {
         Self { down: Param::from_tensor(down), up: Param::from_tensor(up), scale, dropout }
@@ -35,11 +36,11 @@ impl<B: Backend> Adapter<B> {
         };
         let dtype = FloatDType::from(x.dtype());
         let [down, up] = [&self.down, &self.up].map(|matrix| matrix.val().cast(dtype).transpose());
-        x.matmul(down).matmul(up).mul_scalar(self.scale)
+        product(product(x, down), up).mul_scalar(self.scale)
     }
 
     /// What merging adds to the weight, `[out, in]`.
     pub(crate) fn delta(&self) -> Tensor<B, 2> {
-        self.up.val().matmul(self.down.val()).mul_scalar(self.scale)
+        product(self.up.val(), self.down.val()).mul_scalar(self.scale)
     }
 }

@@ -1,6 +1,6 @@
 //! Grouped-query attention over any set of visible keys.
 
-use anllm_kernels::Kernels;
+use anllm_kernels::{Kernels, product};
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
@@ -107,10 +107,10 @@ fn attend_biased<B: Kernels>(
     let folded = [rows, groups, heads / groups * tokens];
     let query = query.mul_scalar((width as f64).powf(-0.5)).swap_dims(1, 2);
     let query = query.reshape([folded[0], folded[1], folded[2], width]);
-    let scores = query.matmul(key.swap_dims(1, 2).transpose());
+    let scores = product(query, key.swap_dims(1, 2).transpose());
     let dtype = scores.dtype();
     let scores = scores.reshape([rows, heads, tokens, keys]) + bias;
     let shares = softmax(scores.cast(FloatDType::F32), 3).cast(FloatDType::from(dtype));
     let shares = shares.reshape([folded[0], folded[1], folded[2], keys]);
-    shares.matmul(value.swap_dims(1, 2)).reshape([rows, heads, tokens, width]).swap_dims(1, 2)
+    product(shares, value.swap_dims(1, 2)).reshape([rows, heads, tokens, width]).swap_dims(1, 2)
 }

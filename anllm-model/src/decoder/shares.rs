@@ -2,7 +2,7 @@
 //! square of the row.
 
 use anllm_core::{CachePolicy, Place};
-use anllm_kernels::Kernels;
+use anllm_kernels::{Kernels, product};
 use burn::tensor::activation::softmax;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 
@@ -34,7 +34,7 @@ impl<B: Kernels> Decoder<B> {
         let [_, _, groups, _] = p.key.dims();
         // The queries that share a key head become rows of one matrix.
         let query = p.query.swap_dims(1, 2).reshape([1, groups, heads / groups * tokens, width]);
-        let scores = query.matmul(p.key.swap_dims(1, 2).transpose()).cast(FloatDType::F32);
+        let scores = product(query, p.key.swap_dims(1, 2).transpose()).cast(FloatDType::F32);
         let scores = scores.mul_scalar((width as f64).powf(-0.5)).reshape([heads, tokens, tokens]);
         softmax(scores + hidden(places, policy, &self.device()), 2)
     }

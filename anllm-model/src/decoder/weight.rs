@@ -1,6 +1,6 @@
-//! A matrix of the model: floats, which can learn, or a few bits, which are fast to read.
+//! A matrix of the model: floats, which can learn, or laid out for being read, of floats or of a few bits.
 
-use anllm_kernels::{Kernels, PackedMatrix, linear, linear_packed, linear_packed_each};
+use anllm_kernels::{Kernels, PackedMatrix, QuantizedMatrix, linear, linear_packed, linear_packed_each};
 use burn::module::{
     AutodiffModule, Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
 };
@@ -12,8 +12,10 @@ use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData};
 pub enum Weight<B: Backend> {
     /// Floats. The only form that learns.
     Float(Param<Tensor<B, 2>>),
-    /// 8 or 4 bits, multiplied as they are.
+    /// In any form, multiplied as it is by kernels of ours.
     Packed(PackedMatrix),
+    /// 8 or 4 bits on the device, multiplied as they are by the backend.
+    Quantized(QuantizedMatrix<B>),
 }
 
 impl<B: Backend> Weight<B> {
@@ -27,6 +29,7 @@ impl<B: Backend> Weight<B> {
         match self {
             Self::Float(values) => values.dims(),
             Self::Packed(matrix) => matrix.dims(),
+            Self::Quantized(matrix) => matrix.packed().dims(),
         }
     }
 
@@ -34,7 +37,7 @@ impl<B: Backend> Weight<B> {
     pub fn parameter(&self) -> Option<&Param<Tensor<B, 2>>> {
         match self {
             Self::Float(values) => Some(values),
-            Self::Packed(_) => None,
+            Self::Packed(_) | Self::Quantized(_) => None,
         }
     }
 
@@ -42,7 +45,8 @@ impl<B: Backend> Weight<B> {
     pub fn values(&self, device: &B::Device) -> Tensor<B, 2> {
         match self {
             Self::Float(values) => values.val(),
-            Self::Packed(matrix) => Tensor::from_data(TensorData::new(matrix.values(), matrix.dims()), device),
+            Self::Packed(matrix) => unpacked(matrix, device),
+            Self::Quantized(matrix) => unpacked(matrix.packed(), device),
         }
     }
 
@@ -51,7 +55,7 @@ impl<B: Backend> Weight<B> {
     pub fn plus(self, change: Tensor<B, 2>) -> Self {
         match self {
             Self::Float(values) => Self::Float(values.map(|values| values + change)),
-            Self::Packed(_) => Self::float(self.values(&change.device()) + change),
+            packed => Self::float(packed.values(&change.device()) + change),
         }
     }
 }
@@ -69,14 +73,15 @@ impl<B: Kernels> Weight<B> {
                 linear(x, if read_as_they_are { values } else { values.cast(dtype) })
             }
             Self::Packed(matrix) => linear_packed(x, matrix),
+            Self::Quantized(matrix) => matrix.times(x),
         }
     }
 
     /// [`times`](Self::times) with each of some weights.
     pub(crate) fn times_each<const W: usize>(x: Tensor<B, 2>, weights: [&Self; W]) -> [Tensor<B, 2>; W] {
         let packed = weights.map(|weight| match weight {
-            Self::Float(_) => None,
             Self::Packed(matrix) => Some(matrix),
+            Self::Float(_) | Self::Quantized(_) => None,
         });
         let matrices: Vec<&PackedMatrix> = packed.into_iter().flatten().collect();
         match matrices.try_into() {
@@ -87,16 +92,21 @@ impl<B: Kernels> Weight<B> {
 
     /// The rows `ids` `[N]` as `[N, in]`, of `dtype`.
     pub(crate) fn rows(&self, ids: Tensor<B, 1, Int>, dtype: FloatDType) -> Tensor<B, 2> {
-        match self {
-            Self::Float(values) => values.val().select(0, ids).cast(dtype),
-            Self::Packed(matrix) => {
-                let device = ids.device();
-                let rows: Vec<usize> = ids.into_data().iter::<i64>().map(|id| id as usize).collect();
-                let values = TensorData::new(matrix.rows(&rows), [rows.len(), matrix.dims()[1]]);
-                Tensor::<B, 2>::from_data(values, &device).cast(dtype)
-            }
-        }
+        let matrix = match self {
+            Self::Float(values) => return values.val().select(0, ids).cast(dtype),
+            Self::Packed(matrix) => matrix,
+            Self::Quantized(matrix) => matrix.packed(),
+        };
+        let device = ids.device();
+        let rows: Vec<usize> = ids.into_data().iter::<i64>().map(|id| id as usize).collect();
+        let values = TensorData::new(matrix.rows(&rows), [rows.len(), matrix.dims()[1]]);
+        Tensor::<B, 2>::from_data(values, &device).cast(dtype)
     }
+}
+
+/// All values as floats.
+fn unpacked<B: Backend>(matrix: &PackedMatrix, device: &B::Device) -> Tensor<B, 2> {
+    Tensor::from_data(TensorData::new(matrix.values(), matrix.dims()), device)
 }
 
 /// What the parameter does; packed weights have none. The parameter's path is that of the field this stands in.
@@ -126,21 +136,22 @@ impl<B: Backend> Module<B> for Weight<B> {
     fn into_record(self) -> Self::Record {
         match self {
             Self::Float(values) => Some(values.into_record()),
-            Self::Packed(_) => None,
+            Self::Packed(_) | Self::Quantized(_) => None,
         }
     }
 
     fn to_device(self, device: &B::Device) -> Self {
         match self {
             Self::Float(values) => Self::Float(values.to_device(device)),
-            packed => packed,
+            Self::Packed(matrix) => Self::Packed(matrix),
+            Self::Quantized(matrix) => Self::Quantized(matrix.to_device(device)),
         }
     }
 
     fn fork(self, device: &B::Device) -> Self {
         match self {
             Self::Float(values) => Self::Float(values.fork(device)),
-            packed => packed,
+            packed => packed.to_device(device),
         }
     }
 
@@ -148,6 +159,13 @@ impl<B: Backend> Module<B> for Weight<B> {
         match self {
             Self::Float(values) => values.collect_devices(devices),
             Self::Packed(_) => devices,
+            Self::Quantized(matrix) => {
+                let mut devices = devices;
+                if !devices.contains(&matrix.device()) {
+                    devices.push(matrix.device());
+                }
+                devices
+            }
         }
     }
 }
@@ -159,6 +177,7 @@ impl<B: AutodiffBackend> AutodiffModule<B> for Weight<B> {
         match self {
             Self::Float(values) => Weight::Float(values.valid()),
             Self::Packed(matrix) => Weight::Packed(matrix.clone()),
+            Self::Quantized(matrix) => Weight::Quantized(matrix.valid()),
         }
     }
 
@@ -166,6 +185,7 @@ impl<B: AutodiffBackend> AutodiffModule<B> for Weight<B> {
         match module {
             Weight::Float(values) => Self::Float(Param::from_inner(values)),
             Weight::Packed(matrix) => Self::Packed(matrix),
+            Weight::Quantized(matrix) => Self::Quantized(QuantizedMatrix::from_inner(matrix)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Next-token cross-entropy with its gradient, worked out in chunks of positions: the logits of a batch over a
 //! vocabulary of 49,152 would be larger than the model.
 
+use anllm_kernels::{Kernels, pick, product};
 use burn::module::ParamId;
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, IndexingUpdateOp, Int, Tensor, TensorData};
@@ -58,7 +59,7 @@ pub(crate) enum Learns {
 
 /// The loss of `questions` on `hidden` `[B·T, C]`, and its gradient there. The head's own gradient is added to
 /// `gradients`.
-pub(crate) fn cross_entropy<B: Backend>(
+pub(crate) fn cross_entropy<B: Kernels>(
     hidden: Tensor<B, 2>,
     head: &Head<B>,
     questions: &[Question],
@@ -94,14 +95,14 @@ pub(crate) fn cross_entropy<B: Backend>(
         let slope = slope.scatter(1, answers, hit, IndexingUpdateOp::Add).mul_scalar(options.scale);
         let slope = slope.cast(dtype);
 
-        let back = slope.clone().matmul(matrix.clone());
+        let back = product(slope.clone(), matrix.clone());
         of_hidden = of_hidden.select_assign(0, positions, back, IndexingUpdateOp::Add);
         let (parameter, slope) = match head.learns {
             Learns::Nothing => continue,
             Learns::Row(parameter, token) => (parameter, slope.narrow(1, token as usize, 1)),
             Learns::All(parameter) => (parameter, slope),
         };
-        let part = slope.transpose().matmul(states).cast(FloatDType::from(head.weight.dtype()));
+        let part = product(slope.transpose(), states).cast(FloatDType::from(head.weight.dtype()));
         of_head = Some(match of_head {
             Some((_, sum)) => (parameter, sum + part),
             None => (parameter, part),
@@ -114,7 +115,7 @@ pub(crate) fn cross_entropy<B: Backend>(
 }
 
 /// The loss of `questions` alone.
-pub(crate) fn surprise<B: Backend>(
+pub(crate) fn surprise<B: Kernels>(
     hidden: Tensor<B, 2>,
     head: &Tensor<B, 2>,
     questions: &[Question],
@@ -140,9 +141,9 @@ struct Scores<B: Backend> {
     shares: Tensor<B, 2>,
 }
 
-impl<B: Backend> Scores<B> {
+impl<B: Kernels> Scores<B> {
     fn of(states: Tensor<B, 2>, head: &Tensor<B, 2>) -> Self {
-        let logits = states.matmul(head.clone().transpose()).cast(FloatDType::F32);
+        let logits = product(states, head.clone().transpose()).cast(FloatDType::F32);
         let highest = logits.clone().max_dim(1);
         let shifted = logits - highest;
         let weights = shifted.clone().exp();
@@ -152,7 +153,7 @@ impl<B: Backend> Scores<B> {
 
     /// `−log p(answer)`, `[N, 1]`.
     fn surprise(&self, answers: Tensor<B, 2, Int>) -> Tensor<B, 2> {
-        self.log_sum.clone() - self.shifted.clone().gather(1, answers)
+        self.log_sum.clone() - pick(self.shifted.clone(), answers)
     }
 
     /// `Σ p·(log p − log q)` of these shares from another's, `[N, 1]`.

@@ -1,7 +1,7 @@
 //! Rows of tokens, and how they become a padded batch.
 
 use anllm_core::{Place, SegmentTracker, Segments};
-use anllm_kernels::Kernels;
+use anllm_kernels::{Kernels, product};
 use anllm_model::Decoder;
 use anllm_model::decoder::{Batch, Row, Sight};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
@@ -82,7 +82,7 @@ impl Prepared {
         let here: Vec<f32> = self.ids.iter().flatten().map(|id| f32::from(*id == token)).collect();
         let here =
             Tensor::<B, 2>::from_data(TensorData::new(here, [1, rows * tokens]), (&slope.device(), slope.dtype()));
-        here.matmul(slope.reshape([rows * tokens, width])).cast(FloatDType::F32)
+        product(here, slope.reshape([rows * tokens, width])).cast(FloatDType::F32)
     }
 
     /// Puts the rows on the decoder's device.

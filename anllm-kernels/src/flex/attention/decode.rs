@@ -36,7 +36,20 @@ pub(super) fn forward(
     let mut log_sum = vec![0.0; rows * heads];
     for row in 0..rows {
         let Some(slots) = Slots::of(reaches.row(row)) else { continue };
+        let outputs = &mut output[row * heads * width..(row + 1) * heads * width];
+        let log_sum = &mut log_sum[row * heads..(row + 1) * heads];
         let spans = slots.count().div_ceil(SPAN);
+        if spans == 1 {
+            // Nothing to join, and too little for several threads.
+            let (mut highest, mut sums) = (vec![0.0; heads], vec![0.0; heads]);
+            let span = Span { sizes, query, key, value, slots, range: 0..slots.count(), row };
+            span.take(Part { highest: &mut highest, sums: &mut sums, values: outputs });
+            for (head, output) in outputs.chunks_exact_mut(width).enumerate() {
+                output.iter_mut().for_each(|value| *value /= sums[head]);
+                log_sum[head] = highest[head] * std::f32::consts::LN_2 + sums[head].ln();
+            }
+            continue;
+        }
         let mut parts = Parts::new(spans, heads, width);
         let each = parts.highest.par_chunks_mut(heads).zip(parts.sums.par_chunks_mut(heads));
         let each = each.zip(parts.values.par_chunks_mut(heads * width)).enumerate();
@@ -45,8 +58,7 @@ pub(super) fn forward(
             let span = Span { sizes, query, key, value, slots, range, row };
             span.take(Part { highest, sums, values });
         });
-        let outputs = output[row * heads * width..].chunks_exact_mut(width);
-        for (head, (output, log_sum)) in outputs.zip(&mut log_sum[row * heads..(row + 1) * heads]).enumerate() {
+        for (head, (output, log_sum)) in outputs.chunks_exact_mut(width).zip(log_sum).enumerate() {
             *log_sum = parts.join(head, output);
         }
     }

@@ -1,10 +1,67 @@
 //! Blocks of each type, in lanes.
 
 use super::super::lanes::Lanes;
-use crate::packed::{Block, Bytes, Nibbles, RaisedNibbles};
+use super::Inputs;
+use super::tile;
+use crate::packed::{Block, Brains, Bytes, Halves, Nibbles, ROWS, RaisedNibbles, Singles, VALUES};
+
+/// A block of any type.
+pub(super) trait Multiplied: Block {
+    /// `[N, columns]` inputs with the blocks `[columns]` of sixteen rows: `[N, 16]`.
+    fn product<L: Lanes>(lanes: L, inputs: Inputs<'_>, blocks: &[Self], sums: &mut [f32]);
+
+    /// The values.
+    fn unpack<L: Lanes>(&self, lanes: L, panel: &mut [[f32; ROWS]; VALUES]);
+}
+
+macro_rules! multiplied {
+    ($($block:ident),* by $product:path, $unpack:path) => {
+        $(impl Multiplied for $block {
+            #[inline(always)]
+            fn product<L: Lanes>(lanes: L, inputs: Inputs<'_>, blocks: &[Self], sums: &mut [f32]) {
+                $product(lanes, inputs, blocks, sums);
+            }
+
+            #[inline(always)]
+            fn unpack<L: Lanes>(&self, lanes: L, panel: &mut [[f32; ROWS]; VALUES]) {
+                $unpack(lanes, self, panel);
+            }
+        })*
+    };
+}
+
+multiplied!(Bytes, Nibbles, RaisedNibbles by tile::integers, tile::unpack);
+multiplied!(Singles, Halves, Brains by tile::floats, tile::widen);
+
+/// A block of floats.
+pub(super) trait Floats: Block {
+    /// Value `i` of each row.
+    fn value<L: Lanes>(&self, lanes: L, i: usize) -> L::Floats;
+}
+
+impl Floats for Singles {
+    #[inline(always)]
+    fn value<L: Lanes>(&self, lanes: L, i: usize) -> L::Floats {
+        lanes.load(&self.values[i])
+    }
+}
+
+impl Floats for Halves {
+    #[inline(always)]
+    fn value<L: Lanes>(&self, lanes: L, i: usize) -> L::Floats {
+        lanes.halves(&self.values[i])
+    }
+}
+
+impl Floats for Brains {
+    #[inline(always)]
+    fn value<L: Lanes>(&self, lanes: L, i: usize) -> L::Floats {
+        lanes.brains(&self.values[i])
+    }
+}
 
 /// A block whose values are `scale·(q − SHIFT) + minimum`.
-pub(super) trait Multiplied: Block {
+pub(super) trait Scaled: Block {
     /// What is subtracted from the stored integers.
     const SHIFT: i32;
 
@@ -21,7 +78,7 @@ pub(super) trait Multiplied: Block {
     }
 }
 
-impl Multiplied for Bytes {
+impl Scaled for Bytes {
     const SHIFT: i32 = 0;
 
     #[inline(always)]
@@ -36,7 +93,7 @@ impl Multiplied for Bytes {
     }
 }
 
-impl Multiplied for Nibbles {
+impl Scaled for Nibbles {
     const SHIFT: i32 = 8;
 
     #[inline(always)]
@@ -50,7 +107,7 @@ impl Multiplied for Nibbles {
     }
 }
 
-impl Multiplied for RaisedNibbles {
+impl Scaled for RaisedNibbles {
     const SHIFT: i32 = 0;
 
     #[inline(always)]

@@ -1,8 +1,8 @@
-//! Products with matrices of few bits, which stay packed.
+//! Products with packed matrices, which stay as they are.
 //!
-//! A few rows of `x` are rounded to integers and multiplied as such, 16 rows of the weights at once: reading the
-//! weights is what takes time. With many rows the products do, and floats have the faster ones: sixteen rows of the
-//! weights are unpacked into a panel, once for all rows of `x`.
+//! With few rows of `x` reading the weights is what takes time: 16 rows of them are multiplied at once, those of few bits
+//! with `x` rounded to integers. With many rows the products do, and 32-bit floats have the fastest ones: sixteen rows of
+//! the weights become a panel of them, once for all rows of `x`.
 
 mod blocks;
 mod rounded;
@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use self::blocks::Multiplied;
 use self::rounded::{Rounded, rounded};
-use self::tile::{Integers, Unpacked};
+use self::tile::{Rows, Unpacked};
 use super::lanes;
 use super::panel::{PAIR, Product, columns as columns_of, groups_at_once};
 use super::tensors::{filled, values};
@@ -23,7 +23,7 @@ use crate::packed::{Blocks, PackedMatrix, ROWS, VALUES, each_type};
 
 /// Bytes of weights that one thread takes at a time.
 const PIECE: usize = 1 << 15;
-/// Rows of `x` up to which they are multiplied as integers.
+/// Rows of `x` up to which they are few.
 const FEW: usize = 7;
 
 /// `x·weightᵀ` with each of some weights `[out, in]`: `x` is `[N, in]`.
@@ -59,16 +59,19 @@ fn whole_blocks(x: &[f32], width: usize) -> Cow<'_, [f32]> {
 
 /// `x` is `[N, columns·32]`, the results `[N, out]`.
 fn few<const W: usize>(x: &[f32], rows: usize, weights: [&PackedMatrix; W]) -> [Vec<f32>; W] {
-    let columns = x.len() / rows / VALUES;
-    let x = &rounded(x);
+    let integers = match weights.iter().all(|weight| weight.kind().is_float()) {
+        true => Vec::new(),
+        false => rounded(x),
+    };
+    let inputs = Inputs { rows, columns: x.len() / rows / VALUES, floats: x, integers: &integers };
     // `[groups, N, 16]` first: what a thread writes lies in a row.
     let mut sums = weights.map(|weight| vec![0.0; weight.dims()[0].div_ceil(ROWS) * rows * ROWS]);
     let mut pieces = Vec::new();
     for (weight, sums) in weights.iter().zip(&mut sums) {
         let groups = (PIECE * sums.len() / (rows * ROWS) / weight.bytes().max(1)).max(1);
-        let starts = (0..).step_by(groups * columns);
+        let starts = (0..).step_by(groups * inputs.columns);
         let each = sums.chunks_mut(groups * rows * ROWS).zip(starts);
-        pieces.extend(each.map(|(sums, start)| Piece { x, rows, columns, blocks: weight.blocks(), start, sums }));
+        pieces.extend(each.map(|(sums, start)| Piece { inputs, blocks: weight.blocks(), start, sums }));
     }
     pieces.into_par_iter().for_each(Piece::multiply);
     let mut outs = weights.iter().map(|weight| weight.dims()[0]);
@@ -91,12 +94,22 @@ fn in_rows(mut sums: Vec<f32>, rows: usize, out: usize) -> Vec<f32> {
     result
 }
 
+/// A few rows of `x`.
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    /// `N`.
+    rows: usize,
+    /// Blocks in a row.
+    columns: usize,
+    /// `[N, columns·32]`.
+    floats: &'a [f32],
+    /// `[N, columns]`; empty where all weights are floats.
+    integers: &'a [Rounded],
+}
+
 /// Some groups of a matrix's rows with all of `x`: what one thread takes at a time.
 struct Piece<'a> {
-    /// `[N, columns]`.
-    x: &'a [Rounded],
-    rows: usize,
-    columns: usize,
+    inputs: Inputs<'a>,
     blocks: &'a Blocks,
     /// The first block.
     start: usize,
@@ -106,11 +119,9 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     fn multiply(self) {
-        let Self { x, rows, columns, blocks, start, sums } = self;
-        let count = sums.len() / (rows * ROWS) * columns;
-        each_type!(blocks, blocks => {
-            lanes::run(Integers { x, rows, blocks: &blocks[start..start + count], columns, sums });
-        });
+        let Self { inputs, blocks, start, sums } = self;
+        let count = sums.len() / (inputs.rows * ROWS) * inputs.columns;
+        each_type!(blocks, blocks => lanes::run(Rows { inputs, blocks: &blocks[start..start + count], sums }));
     }
 }
 
@@ -140,27 +151,30 @@ mod tests {
 
     #[test]
     fn every_kind_of_lanes_gives_what_plain_ones_give() {
-        /// Products of integers, and of floats.
+        /// Products as with few rows, and as with many.
         fn sums<T: Multiplied>(lanes: impl Lanes, x: &[f32], rows: usize, blocks: &[T]) -> [Vec<f32>; 2] {
             let columns = x.len() / rows / VALUES;
             let out = blocks.len() / columns * ROWS;
-            let [mut integers, mut floats] = [vec![0.0; rows * out], vec![0.0; rows * out]];
-            Integers { x: &rounded(x), rows, blocks, columns, sums: &mut integers }.on(lanes);
+            let [mut few, mut many] = [vec![0.0; rows * out], vec![0.0; rows * out]];
+            let inputs = Inputs { rows, columns, floats: x, integers: &rounded(x) };
+            Rows { inputs, blocks, sums: &mut few }.on(lanes);
             let width = columns * VALUES;
             let mut panels = vec![[0.0; ROWS]; PAIR * width];
-            let pieces = columns_of(&mut floats, out, PAIR * ROWS);
+            let pieces = columns_of(&mut many, out, PAIR * ROWS);
             for (mut into, blocks) in pieces.into_iter().zip(blocks.chunks(PAIR * columns)) {
                 let panels = &mut panels[..blocks.len() * VALUES];
                 Unpacked { blocks, panels }.on(lanes);
                 Product { x, panels, width, into: &mut into, first: 0 }.on(lanes);
             }
-            [integers, floats]
+            [few, many]
         }
         let (out, width, rows) = (48, 128, 13);
         let value = |i: usize| ((i * 7919 % 1013) as f32 / 506.0 - 1.0) * (i % 5) as f32;
         let x: Vec<f32> = (0..rows * width).map(value).collect();
         let weight: Vec<f32> = (0..out * width).map(|i| value(i + 3)).collect();
-        for kind in [PackedType::Q8_0, PackedType::Q4_0, PackedType::Q4_1] {
+        let kinds =
+            [PackedType::Q8_0, PackedType::Q4_0, PackedType::Q4_1, PackedType::F32, PackedType::F16, PackedType::BF16];
+        for kind in kinds {
             let matrix = PackedMatrix::nearest(kind, [out, width], &weight);
             each_type!(matrix.blocks(), blocks => {
                 let plain = sums(Plain, &x, rows, blocks);

@@ -1,35 +1,26 @@
 //! Rows of `x` with sixteen rows of the weights at a time.
 
 use super::super::lanes::{Lanes, OnLanes};
-use super::blocks::Multiplied;
+use super::Inputs;
+use super::blocks::{Floats, Multiplied, Scaled};
 use super::rounded::{FINE, Rounded};
 use crate::packed::{ROWS, VALUES};
 
-/// Rows of integers with some groups of rows of the weights.
-pub(super) struct Integers<'a, T> {
-    /// `[N, columns]`.
-    pub(super) x: &'a [Rounded],
-    /// `N`.
-    pub(super) rows: usize,
+/// A few rows with some groups of rows of the weights.
+pub(super) struct Rows<'a, T> {
+    pub(super) inputs: Inputs<'a>,
     /// `[groups, columns]`.
     pub(super) blocks: &'a [T],
-    pub(super) columns: usize,
     /// `[groups, N, 16]`.
     pub(super) sums: &'a mut [f32],
 }
 
-impl<T: Multiplied> OnLanes for Integers<'_, T> {
+impl<T: Multiplied> OnLanes for Rows<'_, T> {
     #[inline(always)]
     fn on<L: Lanes>(self, lanes: L) {
-        let Self { x, rows, blocks, columns, sums } = self;
-        for (blocks, sums) in blocks.chunks_exact(columns).zip(sums.chunks_exact_mut(rows * ROWS)) {
-            for (x, sums) in x.chunks(2 * columns).zip(sums.chunks_mut(2 * ROWS)) {
-                match x.len() == 2 * columns {
-                    true => integers::<_, _, 2>(lanes, x, blocks, columns, sums),
-                    false => integers::<_, _, 1>(lanes, x, blocks, columns, sums),
-                }
-            }
-        }
+        let Self { inputs, blocks, sums } = self;
+        let each = blocks.chunks_exact(inputs.columns).zip(sums.chunks_exact_mut(inputs.rows * ROWS));
+        each.for_each(|(blocks, sums)| T::product(lanes, inputs, blocks, sums));
     }
 }
 
@@ -45,14 +36,69 @@ impl<T: Multiplied> OnLanes for Unpacked<'_, T> {
     #[inline(always)]
     fn on<L: Lanes>(self, lanes: L) {
         for (block, panel) in self.blocks.iter().zip(self.panels.as_chunks_mut().0) {
-            unpack(lanes, block, panel);
+            block.unpack(lanes, panel);
         }
+    }
+}
+
+/// Floats as 32-bit floats.
+#[inline(always)]
+pub(super) fn widen<L: Lanes, T: Floats>(lanes: L, block: &T, panel: &mut [[f32; ROWS]; VALUES]) {
+    for (i, panel) in panel.iter_mut().enumerate() {
+        *panel = lanes.rows(block.value(lanes, i));
+    }
+}
+
+/// Rows of floats, some at a time: the weights stay in the nearest cache between two looks.
+#[inline(always)]
+pub(super) fn floats<L: Lanes, T: Floats>(lanes: L, inputs: Inputs<'_>, blocks: &[T], sums: &mut [f32]) {
+    /// Rows whose sums, and the parts they are made of, fit into the registers of any processor.
+    const AT_ONCE: usize = 3;
+    let width = inputs.columns * VALUES;
+    let x = inputs.floats.chunks(AT_ONCE * width);
+    for (x, sums) in x.zip(sums.chunks_mut(AT_ONCE * ROWS)) {
+        match sums.len() / ROWS {
+            1 => some_floats::<_, _, 1>(lanes, x, blocks, sums),
+            2 => some_floats::<_, _, 2>(lanes, x, blocks, sums),
+            _ => some_floats::<_, _, AT_ONCE>(lanes, x, blocks, sums),
+        }
+    }
+}
+
+/// `N` rows of floats, `[N, columns·32]`. Eight products are added to each other before they are to the rest, so that the
+/// processor has several such sums to go on with.
+#[inline(always)]
+fn some_floats<L: Lanes, T: Floats, const N: usize>(lanes: L, x: &[f32], blocks: &[T], sums: &mut [f32]) {
+    const PART: usize = 8;
+    let width = blocks.len() * VALUES;
+    let x: [&[[f32; PART]]; N] = std::array::from_fn(|n| x[n * width..][..width].as_chunks().0);
+    let mut totals = [lanes.floats(0.0); N];
+    for (column, block) in blocks.iter().enumerate() {
+        for part in 0..VALUES / PART {
+            let mut inputs = [&[0.0; PART]; N];
+            let mut parts = [lanes.floats(0.0); N];
+            for n in 0..N {
+                inputs[n] = &x[n][column * (VALUES / PART) + part];
+            }
+            for (i, value) in (part * PART..(part + 1) * PART).enumerate() {
+                let weights = block.value(lanes, value);
+                for n in 0..N {
+                    parts[n] = lanes.add(weights, inputs[n][i], parts[n]);
+                }
+            }
+            for n in 0..N {
+                totals[n] = lanes.add(parts[n], 1.0, totals[n]);
+            }
+        }
+    }
+    for (sums, totals) in sums.chunks_exact_mut(ROWS).zip(totals) {
+        sums.copy_from_slice(&lanes.rows(totals));
     }
 }
 
 /// The values of a block.
 #[inline(always)]
-fn unpack<L: Lanes, T: Multiplied>(lanes: L, block: &T, panel: &mut [[f32; ROWS]; VALUES]) {
+pub(super) fn unpack<L: Lanes, T: Scaled>(lanes: L, block: &T, panel: &mut [[f32; ROWS]; VALUES]) {
     let scales = block.scales(lanes);
     let minima = match block.minima(lanes) {
         Some(minima) => minima,
@@ -67,15 +113,22 @@ fn unpack<L: Lanes, T: Multiplied>(lanes: L, block: &T, panel: &mut [[f32; ROWS]
     }
 }
 
+/// Rows of integers, two at a time.
+#[inline(always)]
+pub(super) fn integers<L: Lanes, T: Scaled>(lanes: L, inputs: Inputs<'_>, blocks: &[T], sums: &mut [f32]) {
+    let x = inputs.integers.chunks(2 * inputs.columns);
+    for (x, sums) in x.zip(sums.chunks_mut(2 * ROWS)) {
+        match sums.len() == 2 * ROWS {
+            true => some_integers::<_, _, 2>(lanes, x, blocks, sums),
+            false => some_integers::<_, _, 1>(lanes, x, blocks, sums),
+        }
+    }
+}
+
 /// `N` rows of integers, `[N, columns]`.
 #[inline(always)]
-fn integers<L: Lanes, T: Multiplied, const N: usize>(
-    lanes: L,
-    x: &[Rounded],
-    blocks: &[T],
-    columns: usize,
-    sums: &mut [f32],
-) {
+fn some_integers<L: Lanes, T: Scaled, const N: usize>(lanes: L, x: &[Rounded], blocks: &[T], sums: &mut [f32]) {
+    let columns = blocks.len();
     let mut totals = [lanes.floats(0.0); N];
     for (column, block) in blocks.iter().enumerate() {
         let mut inputs = [&x[column]; N];

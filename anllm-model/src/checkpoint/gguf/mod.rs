@@ -232,6 +232,9 @@ impl TensorSource for GgufFile {
             BlockType::Q8_0 => PackedType::Q8_0,
             BlockType::Q4_0 => PackedType::Q4_0,
             BlockType::Q4_1 => PackedType::Q4_1,
+            BlockType::F32 => PackedType::F32,
+            BlockType::F16 => PackedType::F16,
+            BlockType::BF16 => PackedType::BF16,
             _ => return Ok(None),
         };
         let &[width, out] = raw.dims.as_slice() else {
