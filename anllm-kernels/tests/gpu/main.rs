@@ -205,18 +205,22 @@ fn quantized_products_are_those_of_the_values<G: Gpu>() {
     let Some(device) = G::device() else { return };
     const { assert!(<G::Backend as Kernels>::MULTIPLIES_QUANTIZED) };
     let values = |shape: [usize; 2], seed| noise::<Flex, 2>(shape, seed, &Default::default());
-    for kind in [PackedType::Q8_0, PackedType::Q4_0, PackedType::Q4_1] {
-        for [rows, out, width] in [[1, 40, 64], [3, 96, 128], [33, 72, 96]] {
-            let weight: Vec<f32> = values([out, width], 5).into_data().into_vec().unwrap();
-            let packed = PackedMatrix::nearest(kind, [out, width], &weight);
-            let x = values([rows, width], 6);
-            let weight =
-                Tensor::<Flex, 2>::from_data(TensorData::new(packed.values(), [out, width]), &Default::default());
-            let expected = x.clone().matmul(weight.transpose()).into_data();
-            let matrix = QuantizedMatrix::<G::Backend>::new(packed, &device).expect("whole blocks");
-            let found = matrix.times(Tensor::from_data(x.into_data(), &device)).into_data();
-            close(&format!("{kind} {rows} × {width} by {out}"), found, expected, 1e-4).unwrap();
-        }
+    // Each is a way to multiply and a layout: shaders take the longest.
+    let cases = [
+        (PackedType::Q8_0, [1, 40, 64]),
+        (PackedType::Q4_0, [3, 96, 128]),
+        (PackedType::Q4_1, [1, 72, 96]),
+        (PackedType::Q8_0, [70, 72, 96]),
+    ];
+    for (kind, [rows, out, width]) in cases {
+        let weight: Vec<f32> = values([out, width], 5).into_data().into_vec().unwrap();
+        let packed = PackedMatrix::nearest(kind, [out, width], &weight);
+        let x = values([rows, width], 6);
+        let weight = Tensor::<Flex, 2>::from_data(TensorData::new(packed.values(), [out, width]), &Default::default());
+        let expected = x.clone().matmul(weight.transpose()).into_data();
+        let matrix = QuantizedMatrix::<G::Backend>::new(packed, &device).expect("whole blocks");
+        let found = matrix.times(Tensor::from_data(x.into_data(), &device)).into_data();
+        close(&format!("{kind} {rows} × {width} by {out}"), found, expected, 1e-4).unwrap();
     }
     let odd = PackedMatrix::nearest(PackedType::Q4_0, [4, 33], &[1.0; 132]);
     assert!(QuantizedMatrix::<G::Backend>::new(odd, &device).is_none(), "no whole number of blocks");
@@ -225,7 +229,7 @@ fn quantized_products_are_those_of_the_values<G: Gpu>() {
 /// Matrix units would round each number to 11 bits first, an error of up to 2e-4 of it.
 fn products_keep_the_precision_of_floats<G: Gpu>() {
     let Some(device) = G::device() else { return };
-    for [rows, inner, columns] in [[1, 64, 200], [1, 33, 7], [5, 96, 1], [19, 40, 70], [130, 72, 65], [200, 576, 192]] {
+    for [rows, inner, columns] in [[1, 64, 200], [5, 96, 1], [19, 33, 70], [130, 72, 65]] {
         let here = Default::default();
         let (left, right) = (noise::<Flex, 2>([rows, inner], 1, &here), noise::<Flex, 2>([inner, columns], 2, &here));
         let exact = exact(&left, &right);
@@ -271,8 +275,8 @@ fn rows_give_the_element_that_is_asked_for<G: Gpu>() {
         let there = Tensor::<G::Backend, 2>::from_data(x.to_data(), &device);
         let places = Tensor::<G::Backend, 2, Int>::from_data(TensorData::new(asked.clone(), [rows, 1]), &device);
         let found = pick(there.clone(), places).neg().add_scalar(1.5);
-        let halves = there.clone().div(there.abs().sum_dim(1)).sum().into_scalar();
+        let shares = there.clone().div(there.abs().sum_dim(1)).abs().sum_dim(1).into_data();
         close("elements", found.into_data(), TensorData::new(expected.clone(), [rows, 1]), 1e-6).unwrap();
-        assert!(halves.is_finite());
+        close("shares of whole rows", shares, TensorData::new(vec![1.0f32; rows], [rows, 1]), 1e-5).unwrap();
     }
 }
