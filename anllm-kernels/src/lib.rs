@@ -17,7 +17,8 @@
 //!
 //! [`Kernels`] is the trait of backends that can do them. Its methods have a plain body of Burn's own operations, the
 //! reference, so that any backend takes part with an empty `impl`; Flex has SIMD kernels instead, GPUs some for
-//! attention and ways to multiply, and `Autodiff` a backward pass for each. Tests compare every kernel with its reference, outputs and gradients.
+//! attention and ways to multiply, and `Autodiff` a backward pass for each. Tests compare every kernel with its
+//! reference, outputs and gradients.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
