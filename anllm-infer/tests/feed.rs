@@ -39,7 +39,7 @@ proptest! {
     /// meet single tokens and each prunes in its own moment.
     #[test]
     fn any_chunks_side_by_side_give_what_each_sequence_gives_alone(
-        texts in prop::collection::vec(prop::collection::vec(0u32..60, 1..40), 1..9),
+        texts in prop::collection::vec(prop::collection::vec(0u32..60, 1..40), 1..20),
         sizes in prop::collection::vec(1usize..9, 1..12),
         architecture in prop::sample::select(vec!["llama-gqa-tied", "qwen3"]),
     ) {

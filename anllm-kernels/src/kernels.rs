@@ -4,7 +4,7 @@ use burn::tensor::TensorPrimitive;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{FloatTensor, IntTensor, QuantizedTensor};
 
-use crate::attention::{Attended, AttentionGradients, Reaches, reference as attention};
+use crate::attention::{Attended, AttentionGradients, Next, Reaches, SequencePrimitives, next, reference as attention};
 use crate::packed::{self, PackedMatrix};
 
 use crate::rotary::Turn;
@@ -34,10 +34,26 @@ pub trait Kernels: Backend {
         attention::forward(query, key, value, reaches)
     }
 
+    /// The next token of each of `N` sequences, and at least one: writes its `key` and `value`, `[1, N, K, D]`, behind what
+    /// the sequence holds, which has room, and lets its `query`, `[1, N, H, D]`, attend to what it reaches.
+    fn attend_next(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        held: Vec<SequencePrimitives<'_, Self>>,
+    ) -> Next<FloatTensor<Self>> {
+        next::reference::<Self>(query, key, value, held)
+    }
+
     /// `work` on each of `items`, which have nothing to do with each other; results come in their order. Where operations
     /// run on the cores of this machine the items may run side by side, since each has too little work for all of them.
     fn each<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
         items.into_iter().map(work).collect()
+    }
+
+    /// How many of the items of [`each`](Self::each) go side by side.
+    fn side_by_side() -> usize {
+        1
     }
 
     /// The gradients of [`reach_attention`](Self::reach_attention)'s inputs, from its inputs, its result and the gradient `slope`

@@ -3,6 +3,7 @@
 //! ```text
 //! attend         attention over what each query reaches, and nothing else     Reaches, from anllm-core's Reach
 //! attend_summed  the same with the sums by which `join` makes one of two parts
+//! attend_next    one token of each of several sequences, which is written behind what each holds
 //! rotate         rotary position embedding
 //! rms_norm       root-mean-square normalisation
 //! swiglu         the gate of the MLP
@@ -41,7 +42,10 @@ mod cube;
 mod flex;
 
 pub use append::put;
-pub use attention::{Attended, AttentionGradients, Reaches, ShapeError, Summed, attend, attend_summed, join};
+pub use attention::{
+    Attended, AttentionGradients, Next, Reaches, Sequence, SequencePrimitives, ShapeError, Summed, attend, attend_next,
+    attend_summed, join,
+};
 pub use gate::swiglu;
 pub use kernels::{Kernels, TrainableKernels};
 pub use linear::{linear, product};

@@ -7,7 +7,9 @@
 mod common;
 
 use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Reach};
-use anllm_kernels::{Reaches, attend, linear, product, put, rms_norm, rotate, swiglu};
+use anllm_kernels::{
+    Kernels, Next, Reaches, Sequence, attend, attend_next, linear, product, put, rms_norm, rotate, swiglu,
+};
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
@@ -43,6 +45,29 @@ fn compare<const M: usize, const N: usize, const K: usize>(
         close(&name, a.grad(&found).expect("a gradient"), b.grad(&expected).expect("a gradient"))?;
     }
     Ok(())
+}
+
+/// The buffers are held elsewhere too: that must not change.
+fn next_of_each<B: Kernels>(
+    query: &Tensor<B, 4>,
+    key: &Tensor<B, 4>,
+    value: &Tensor<B, 4>,
+    buffers: &[[Tensor<B, 4>; 2]],
+    held: &[(usize, usize)],
+    reaches: &[Reach],
+) -> Next<Tensor<B, 4>> {
+    let before: Vec<_> = buffers.iter().flatten().map(|buffer| buffer.to_data()).collect();
+    let reaches: Vec<_> = reaches.iter().map(|reach| Reaches::new(vec![reach.clone()])).collect();
+    let sequences = buffers.iter().zip(held).zip(&reaches).map(|(([keys, values], (entries, _)), reaches)| Sequence {
+        keys: keys.clone(),
+        values: values.clone(),
+        entries: *entries,
+        reaches,
+    });
+    let next = attend_next(query.clone(), key.clone(), value.clone(), sequences.collect()).expect("shapes fit");
+    let after: Vec<_> = buffers.iter().flatten().map(|buffer| buffer.to_data()).collect();
+    assert_eq!(before, after);
+    next
 }
 
 proptest! {
@@ -129,6 +154,50 @@ proptest! {
         let [q, k, v] = inputs.clone().map(Tensor::inner);
         let found = attend(q, k, v, &Reaches::new(reaches.clone())).expect("shapes fit");
         close("output", found, on_paper(inputs, &reaches).inner())?;
+    }
+
+    /// Several sequences, each with its next token: on a backend with a kernel, and on one without.
+    #[test]
+    fn the_next_token_of_each_of_several_sequences(
+        held in prop::collection::vec((0usize..90, 0usize..3), 1..20),
+        sharing in 1usize..4,
+        seed in any::<u64>(),
+    ) {
+        let (groups, width, count) = (2, 16, held.len());
+        let [query, key, value] = [(groups * sharing, 1), (groups, 2), (groups, 3)]
+            .map(|(heads, salt)| noise([1, count, heads, width], seed ^ salt));
+        let buffers: Vec<[Tensor<A, 4>; 2]> = (0u64..)
+            .zip(&held)
+            .map(|(number, (before, free))| {
+                [4, 5].map(|salt| noise([1, before + 1 + free, groups, width], seed ^ salt ^ number << 8))
+            })
+            .collect();
+        let reaches: Vec<Reach> = (0u64..)
+            .zip(&held)
+            .map(|(number, (before, _))| {
+                let places = row(before + 1, seed.wrapping_add(number));
+                AnchorPolicy.reach(&places[*before..], &places)
+            })
+            .collect();
+        let found = next_of_each(&query, &key, &value, &buffers, &held, &reaches);
+        let inner = |x: &Tensor<A, 4>| x.clone().inner();
+        let inner_buffers: Vec<_> = buffers.iter().map(|buffers| buffers.each_ref().map(inner)).collect();
+        let fast = next_of_each(&inner(&query), &inner(&key), &inner(&value), &inner_buffers, &held, &reaches);
+        for (number, (before, _)) in held.iter().enumerate() {
+            let own = |x: &Tensor<A, 4>| x.clone().narrow(1, number, 1);
+            let [keys, values] = [(&buffers[number][0], &key), (&buffers[number][1], &value)].map(|(buffer, new)| {
+                buffer.clone().slice_assign([0..1, *before..before + 1, 0..groups, 0..width], own(new))
+            });
+            let seen = |x: &Tensor<A, 4>| x.clone().narrow(1, 0, before + 1);
+            let heads = on_paper([own(&query), seen(&keys), seen(&values)], &reaches[number..=number]).inner();
+            close("heads", fast.heads.clone().narrow(1, number, 1), heads.clone())?;
+            close("heads of the plain way", own(&found.heads).inner(), heads)?;
+            for (place, expected) in [keys, values].into_iter().enumerate() {
+                let held = [found.held[number][place].clone().inner(), fast.held[number][place].clone()];
+                let expected = expected.inner();
+                prop_assert!(held.into_iter().all(|held| held.equal(expected.clone()).all().into_scalar()));
+            }
+        }
     }
 
     #[test]
@@ -237,6 +306,31 @@ fn shapes_that_do_not_fit_are_refused() {
         ),
     ];
     for (found, expected) in cases {
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
+#[test]
+fn tokens_that_do_not_fit_behind_their_sequences_are_refused() {
+    let places = row(5, 3);
+    let reaches = Reaches::new(vec![FullPolicy.reach(&places[4..], &places)]);
+    let try_it = |tokens, key: [usize; 4], [keys, values]: [[usize; 4]; 2], entries| {
+        let held = Sequence { keys: noise(keys, 4), values: noise(values, 5), entries, reaches: &reaches };
+        let found = attend_next(noise([1, tokens, 4, 8], 1), noise(key, 2), noise(key, 3), vec![held]);
+        found.map(|_| ()).map_err(|error| error.to_string())
+    };
+    let (key, buffer) = ([1, 1, 2, 8], [1, 6, 2, 8]);
+    assert_eq!(try_it(1, key, [buffer; 2], 4), Ok(()));
+    let cases = [
+        (try_it(2, [1, 2, 2, 8], [buffer; 2], 4), "one token of each of 1 sequences"),
+        (try_it(1, [1, 2, 2, 8], [buffer; 2], 4), "one token of each of 1 sequences"),
+        (try_it(1, key, [buffer, [1, 5, 2, 8]], 4), "sequence 0"),
+        (try_it(1, key, [[1, 4, 2, 8]; 2], 4), "has no room behind 4 entries"),
+        (try_it(1, key, [buffer; 2], 5), "1 queries over 5 keys"),
+        (try_it(1, [1, 1, 3, 8], [[1, 6, 3, 8]; 2], 4), "4 query heads cannot share 3"),
+    ];
+    for (found, expected) in cases {
+        let found = found.unwrap_err();
         assert!(found.contains(expected), "{found}");
     }
 }

@@ -7,7 +7,7 @@ use anllm_kernels::Kernels;
 use anllm_model::decoder::RaggedRow;
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::{Engine, Session, read};
+use super::{Engine, Session, groups, read};
 use crate::error::InferError;
 
 /// Which of a feed's tokens get scores of their successor.
@@ -59,6 +59,17 @@ impl Scores {
         self.values
     }
 
+    /// The scores of more feeds, behind these.
+    fn append(&mut self, more: Self) {
+        match self.counts.is_empty() {
+            true => *self = more,
+            false => {
+                self.values.extend(more.values);
+                self.counts.extend(more.counts);
+            }
+        }
+    }
+
     /// The scores of each feed, in the order of the feeds: `[n, V]`, row-major, `n` what was wanted.
     pub fn each_mut(&mut self) -> Vec<&mut [f32]> {
         let mut rest = &mut self.values[..];
@@ -73,8 +84,9 @@ impl Scores {
 }
 
 impl<B: Kernels> Engine<B> {
-    /// Processes the next tokens of several sessions in one pass, which reads the weights once for all of them: prompts
-    /// in part or in whole beside single tokens that were just made.
+    /// Processes the next tokens of several sessions together: prompts in part or in whole beside single tokens that were
+    /// just made. Weights are read once for all of them; those of a model so small that they stay in the processor's
+    /// caches are read once for every few, and these go side by side.
     ///
     /// # Errors
     /// When a feed has no ids, one is unknown, or its context ends: then no session has changed.
@@ -82,6 +94,17 @@ impl<B: Kernels> Engine<B> {
         for feed in &*feeds {
             self.check(feed.session, feed.ids)?;
         }
+        let lengths: Vec<usize> = feeds.iter().map(|feed| feed.ids.len()).collect();
+        let groups = groups::split(feeds, &groups::sizes(&lengths, self.groups));
+        let mut joined = Scores { vocab: self.decoder.vocab_size(), values: Vec::new(), counts: Vec::new() };
+        for scores in B::each(groups, |feeds| self.pass(feeds)) {
+            joined.append(scores?);
+        }
+        Ok(joined)
+    }
+
+    /// One pass of some sessions through all layers.
+    fn pass(&self, feeds: &mut [Feed<'_, B>]) -> Result<Scores, InferError> {
         let vocab = self.decoder.vocab_size();
         let counts: Vec<usize> = feeds.iter().map(|feed| feed.scored().len()).collect();
         let wanted = wanted(feeds);
@@ -89,13 +112,8 @@ impl<B: Kernels> Engine<B> {
         let rows = feeds.iter_mut().zip(&places);
         let mut rows: Vec<_> =
             rows.map(|(feed, places)| RaggedRow { ids: feed.ids, places, cache: feed.session.cache_mut() }).collect();
-        let values = if rows.is_empty() {
-            Vec::new()
-        } else {
-            let hidden = self.decoder.forward_ragged(&mut rows);
-            self.scores(hidden, &wanted)?
-        };
-        Ok(Scores { vocab, values, counts })
+        let hidden = self.decoder.forward_ragged(&mut rows);
+        Ok(Scores { vocab, values: self.scores(hidden, &wanted)?, counts })
     }
 
     /// Scores `[n, V]` of the tokens `wanted` of `hidden`, `[1, ΣT, C]`: only they need the head, the widest matrix of

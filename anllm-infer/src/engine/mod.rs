@@ -4,6 +4,7 @@ mod attention;
 mod branches;
 mod context;
 mod feed;
+mod groups;
 mod room;
 mod session;
 
@@ -46,9 +47,15 @@ pub struct Engine<B: Kernels> {
     config: ModelConfig,
     matcher: Arc<AnchorMatcher>,
     prefill_chunk: usize,
+    /// How many groups of sequences may go through the layers side by side.
+    groups: usize,
 }
 
 impl<B: Kernels> Engine<B> {
+    /// Parameters up to which sequences go through the layers in groups: so many stay in the processor's caches, and
+    /// reading them for each group costs little.
+    const SMALL: usize = 1 << 23;
+
     /// Loads a checkpoint onto `device`. `matcher` says which tokens are anchors.
     ///
     /// # Errors
@@ -65,7 +72,8 @@ impl<B: Kernels> Engine<B> {
 
     /// An engine over a decoder in memory, `config` its settings.
     pub fn new(decoder: Decoder<B>, config: ModelConfig, matcher: AnchorMatcher, prefill_chunk: usize) -> Self {
-        Self { decoder, config, matcher: Arc::new(matcher), prefill_chunk: prefill_chunk.max(1) }
+        let groups = if config.parameters() <= Self::SMALL { B::side_by_side() } else { 1 };
+        Self { decoder, config, matcher: Arc::new(matcher), prefill_chunk: prefill_chunk.max(1), groups }
     }
 
     /// The weights.

@@ -3,6 +3,7 @@
 mod join;
 #[cfg(feature = "cube")]
 pub(crate) mod lists;
+pub(crate) mod next;
 mod reaches;
 pub(crate) mod reference;
 
@@ -14,6 +15,7 @@ use crate::kernels::Kernels;
 use crate::primitive::{primitive, tensor};
 
 pub use join::{Summed, attend_summed, join};
+pub use next::{Next, Sequence, SequencePrimitives, attend_next};
 pub use reaches::Reaches;
 
 /// What attention gives, and what its backward pass needs of it.

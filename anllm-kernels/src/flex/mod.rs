@@ -15,10 +15,10 @@ mod vectors;
 
 use burn::tensor::DType;
 use burn::tensor::ops::FloatTensor;
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use crate::attention::{Attended, AttentionGradients, Reaches, reference};
+use crate::attention::{Attended, AttentionGradients, Next, Reaches, SequencePrimitives, next, reference};
 use crate::kernels::Kernels;
 use crate::packed::PackedMatrix;
 use crate::rotary::Turn;
@@ -43,6 +43,10 @@ impl Kernels for Flex {
             0 | 1 => items.into_iter().map(work).collect(),
             _ => items.into_par_iter().map(work).collect(),
         }
+    }
+
+    fn side_by_side() -> usize {
+        rayon::current_num_threads()
     }
 
     fn reach_attention_backward(
@@ -110,21 +114,50 @@ impl Kernels for Flex {
         }
     }
 
-    /// Burn's own assignment holds the buffer twice while it writes, and so copies it each time.
     fn put(mut buffer: FloatTensor<Self>, start: usize, entries: FloatTensor<Self>) -> FloatTensor<Self> {
-        let shape = buffer.layout().shape();
-        let (rows, slot) = (shape[0], shape[2] * shape[3]);
-        let simple = rows == 1 && buffer.is_contiguous() && buffer.layout().start_offset() == 0;
-        if !simple || !all_f32(&[&buffer, &entries]) {
-            return crate::append::reference::<Self>(buffer, start, entries);
+        match whole(&buffer) && entries.dtype() == DType::F32 {
+            true => write(&mut buffer, start, &values(&entries)),
+            false => return crate::append::reference::<Self>(buffer, start, entries),
         }
-        let entries = values(&entries);
-        buffer.storage_mut::<f32>()[start * slot..][..entries.len()].copy_from_slice(&entries);
         buffer
+    }
+
+    fn attend_next(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mut held: Vec<SequencePrimitives<'_, Self>>,
+    ) -> Next<FloatTensor<Self>> {
+        let whole = held.iter().all(|held| whole(&held.keys) && whole(&held.values));
+        if !whole || !all_f32(&[&query, &key, &value]) {
+            return next::reference::<Self>(query, key, value, held);
+        }
+        let (key, value) = (values(&key), values(&value));
+        let slot = key.len() / held.len().max(1);
+        for (number, held) in held.iter_mut().enumerate() {
+            let own = number * slot..(number + 1) * slot;
+            write(&mut held.keys, held.entries, &key[own.clone()]);
+            write(&mut held.values, held.entries, &value[own]);
+        }
+        let heads = attention::next(query, &held);
+        Next { heads, held: held.into_iter().map(|held| [held.keys, held.values]).collect() }
     }
 
     fn times_packed_each<const W: usize>(x: FloatTensor<Self>, weights: [&PackedMatrix; W]) -> [FloatTensor<Self>; W] {
         let dtype = x.dtype();
         packed::times_packed_each(&as_type::<2>(x, DType::F32), weights).map(|result| as_type::<2>(result, dtype))
     }
+}
+
+/// Whether a cache's buffer, `[1, capacity, K, D]`, can be written where it is.
+fn whole(buffer: &FlexTensor) -> bool {
+    let layout = buffer.layout();
+    buffer.dtype() == DType::F32 && layout.shape()[0] == 1 && buffer.is_contiguous() && layout.start_offset() == 0
+}
+
+/// Writes `entries`, `[N, K, D]`, into such a buffer from slot `start` on. Burn's own assignment holds the buffer twice
+/// while it writes, and so copies it each time.
+fn write(buffer: &mut FlexTensor, start: usize, entries: &[f32]) {
+    let slot = buffer.layout().shape()[2] * buffer.layout().shape()[3];
+    buffer.storage_mut::<f32>()[start * slot..][..entries.len()].copy_from_slice(entries);
 }

@@ -55,6 +55,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The same from `[a, b, …]` on.
+    pub(super) fn from(self, a: usize, b: usize) -> Self {
+        Self { start: self.start + a * self.strides[0] + b * self.strides[1], ..self }
+    }
+
     /// `D` elements.
     pub(super) fn get(&self, a: usize, b: usize, c: usize) -> &'a [f32] {
         let start = self.start + a * self.strides[0] + b * self.strides[1] + c * self.strides[2];

@@ -30,9 +30,16 @@ impl<B: Kernels> Buffer<B> {
     /// Writes `entries` `[1, N, K, D]` from slot `start` on, growing as needed. In place where this is the only
     /// holder of the buffer.
     pub(super) fn write(&mut self, start: usize, entries: Tensor<B, 4>) {
-        let [_, count, heads, width] = entries.dims();
+        let buffer = self.take(start, entries.dims()[1], &entries);
+        self.give(put(buffer, start, entries));
+    }
+
+    /// Gives the tensor away, with room from slot `start` on for `count` entries like these, `[1, N, K, D]`, until it is
+    /// given [back](Self::give): its only holder can write it in place.
+    pub(super) fn take(&mut self, start: usize, count: usize, entries: &Tensor<B, 4>) -> Tensor<B, 4> {
+        let [_, _, heads, width] = entries.dims();
         let end = start + count;
-        let buffer = match self.0.take() {
+        match self.0.take() {
             Some(buffer) if buffer.dims()[1] >= end => buffer,
             old => {
                 let capacity = Self::capacity_for(end);
@@ -47,8 +54,12 @@ impl<B: Kernels> Buffer<B> {
                     _ => grown,
                 }
             }
-        };
-        self.0 = Some(put(buffer, start, entries));
+        }
+    }
+
+    /// Takes the tensor back.
+    pub(super) fn give(&mut self, buffer: Tensor<B, 4>) {
+        self.0 = Some(buffer);
     }
 
     /// The first `len` entries, `[1, len, K, D]`.

@@ -71,4 +71,12 @@ impl<B: Kernels> Chunk<B> {
         };
         Self { sight, keep, settle, cached, tokens }
     }
+
+    /// What the token reaches, where it is one and nothing else happens to what is held before it looks.
+    pub(super) fn step(&self) -> Option<&Reaches<B>> {
+        match &self.sight {
+            Sight::Reaches(reaches) if self.tokens == 1 && self.settle.is_none() => Some(reaches),
+            _ => None,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! One layer's part of a cache: what the next tokens look at, and what stays of it.
 
-use anllm_kernels::Kernels;
+use anllm_kernels::{Kernels, Reaches, Sequence};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -62,6 +62,30 @@ impl<B: Kernels> LayerCache<B> {
                 self.values.write(cached, value);
                 Held { keys: self.keys.view(total), values: self.values.view(total) }
             }
+        }
+    }
+
+    /// For attention that writes one token's `key` and `value`, `[1, N, K, D]` with those of others, by itself: what is
+    /// held, until it comes [back](Self::take_back).
+    pub(super) fn lend<'a>(
+        &mut self,
+        key: &Tensor<B, 4>,
+        value: &Tensor<B, 4>,
+        chunk: &Chunk<B>,
+        reaches: &'a Reaches<B>,
+    ) -> Sequence<'a, B> {
+        let entries = chunk.cached;
+        let (keys, values) = (self.keys.take(entries, 1, key), self.values.take(entries, 1, value));
+        Sequence { keys, values, entries, reaches }
+    }
+
+    /// After it.
+    pub(super) fn take_back(&mut self, [keys, values]: [Tensor<B, 4>; 2], chunk: &Chunk<B>) {
+        self.keys.give(keys);
+        self.values.give(values);
+        if let Keep::Some { .. } = &chunk.keep {
+            let total = chunk.cached + chunk.tokens;
+            self.settle(Held { keys: self.keys.view(total), values: self.values.view(total) }, chunk);
         }
     }
 

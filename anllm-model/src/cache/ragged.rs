@@ -1,6 +1,6 @@
 //! Attention of several sequences in one layer, each over its own cache.
 
-use anllm_kernels::{Kernels, ShapeError};
+use anllm_kernels::{Kernels, Next, Reaches, ShapeError};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -15,8 +15,38 @@ pub(crate) struct Part<'a, B: Backend> {
 }
 
 /// The sequences' tokens stand one after another in `projected`, `ΣT` of them, in the order of `parts`. Returns their
-/// heads `[1, ΣT, H, D]`; the caches hold what survives. Sequences go side by side where the backend can.
-pub(crate) fn attend<B: Kernels>(projected: &Projected<B>, parts: &mut [Part<'_, B>]) -> Tensor<B, 4> {
+/// heads `[1, ΣT, H, D]`; the caches hold what survives.
+pub(crate) fn attend<B: Kernels>(projected: Projected<B>, parts: &mut [Part<'_, B>]) -> Tensor<B, 4> {
+    let steps: Option<Vec<_>> = parts.iter().map(|part| part.chunk.step()).collect();
+    match steps {
+        Some(reaches) => attend_next(projected, parts, &reaches),
+        None => attend_each(&projected, parts),
+    }
+}
+
+/// One token of each sequence: all in one operation.
+fn attend_next<B: Kernels>(
+    Projected { query, key, value }: Projected<B>,
+    parts: &mut [Part<'_, B>],
+    reaches: &[&Reaches<B>],
+) -> Tensor<B, 4> {
+    let sequences =
+        parts.iter_mut().zip(reaches).map(|(part, reaches)| part.layer.lend(&key, &value, part.chunk, reaches));
+    let sequences = sequences.collect();
+    match anllm_kernels::attend_next(query, key, value, sequences) {
+        Ok(Next { heads, held }) => {
+            for (part, held) in parts.iter_mut().zip(held) {
+                part.layer.take_back(held, part.chunk);
+            }
+            heads
+        }
+        // The decoder cut all of it out of the same tokens.
+        Err(misfit) => unreachable!("{misfit}"),
+    }
+}
+
+/// Any tokens: sequences go side by side where the backend can.
+fn attend_each<B: Kernels>(projected: &Projected<B>, parts: &mut [Part<'_, B>]) -> Tensor<B, 4> {
     let mut start = 0;
     let mut each = Vec::with_capacity(parts.len());
     for part in parts {

@@ -41,7 +41,7 @@ impl<B: Kernels> Block<B> {
         parts: &mut [Part<'_, B>],
     ) -> Tensor<B, 3> {
         let p = self.attention.project(self.attention_norm.forward(x.clone()), rotary);
-        self.finish(x, cache::attend(&p, parts))
+        self.finish(x, cache::attend(p, parts))
     }
 
     fn finish(&self, x: Tensor<B, 3>, heads: Tensor<B, 4>) -> Tensor<B, 3> {

@@ -14,7 +14,7 @@ use super::super::exp::exp2;
 use super::super::tensors::{View, filled};
 use super::super::vectors::add_scaled;
 use super::Sizes;
-use crate::attention::{Attended, Reaches};
+use crate::attention::{Attended, Reaches, SequencePrimitives};
 
 /// Keys that are looked at together.
 const SPAN: usize = 32;
@@ -23,6 +23,10 @@ const HEADS: usize = 3;
 /// At least as many scores as a vector of any processor holds.
 const LANES: usize = 16;
 
+/// Products of a query's and a key's numbers that are worth a thread's attention.
+const WORK: usize = 1 << 16;
+
+/// `query` `[B, 1, H, D]` over `key` and `value` `[B, S, K, D]`.
 pub(super) fn forward(
     sizes: Sizes,
     query: &FlexTensor,
@@ -34,35 +38,75 @@ pub(super) fn forward(
     let (query, key, value) = (View::of(query), View::of(key), View::of(value));
     let mut output = vec![0.0; rows * heads * width];
     let mut log_sum = vec![0.0; rows * heads];
-    for row in 0..rows {
+    let outputs = output.chunks_exact_mut(heads * width).zip(log_sum.chunks_exact_mut(heads));
+    for (row, (output, log_sum)) in outputs.enumerate() {
         let Some(slots) = Slots::of(reaches.row(row)) else { continue };
-        let outputs = &mut output[row * heads * width..(row + 1) * heads * width];
-        let log_sum = &mut log_sum[row * heads..(row + 1) * heads];
-        let spans = slots.count().div_ceil(SPAN);
+        let token = Token { sizes, query: query.from(row, 0), key: key.from(row, 0), value: value.from(row, 0), slots };
+        token.attend(output, log_sum);
+    }
+    Attended { output: filled(output, [rows, 1, heads, width]), log_sum: filled(log_sum, [rows, 1, heads]) }
+}
+
+/// `query` `[1, N, H, D]`, each over what its sequence holds.
+pub(super) fn next(query: &FlexTensor, held: &[SequencePrimitives<'_, Flex>]) -> FlexTensor {
+    let shape = query.layout().shape().clone();
+    let (heads, width) = (shape[2], shape[3]);
+    let query = View::of(query);
+    let tokens = held.iter().enumerate().filter_map(|(number, held)| {
+        let groups = held.keys.layout().shape()[2];
+        let sizes = Sizes { rows: 1, tokens: 1, heads, keys: held.entries + 1, groups, width };
+        let (key, value) = (View::of(&held.keys), View::of(&held.values));
+        Some(Token { sizes, query: query.from(0, number), key, value, slots: Slots::of(held.reaches.row(0))? })
+    });
+    let tokens: Vec<_> = tokens.collect();
+    let keys: usize = tokens.iter().map(|token| token.slots.count()).sum();
+    let at_once = WORK * tokens.len() / (keys * heads * width).max(1);
+    let mut output = vec![0.0; shape.num_elements()];
+    let each = output.par_chunks_exact_mut(heads * width).zip(&tokens).with_min_len(at_once.max(1));
+    each.for_each(|(output, token)| token.attend(output, &mut vec![0.0; heads]));
+    filled(output, shape)
+}
+
+/// One query and what it reaches.
+struct Token<'a> {
+    sizes: Sizes,
+    /// `[1, 1, H, D]`.
+    query: View<'a>,
+    /// `[1, S, K, D]`.
+    key: View<'a>,
+    /// `[1, S, K, D]`.
+    value: View<'a>,
+    slots: Slots<'a>,
+}
+
+impl Token<'_> {
+    /// Writes `output`, `[H, D]`, and `log_sum`, `[H]`.
+    fn attend(&self, output: &mut [f32], log_sum: &mut [f32]) {
+        let Sizes { heads, width, .. } = self.sizes;
+        let count = self.slots.count();
+        let spans = count.div_ceil(SPAN);
         if spans == 1 {
             // Nothing to join, and too little for several threads.
             let (mut highest, mut sums) = (vec![0.0; heads], vec![0.0; heads]);
-            let span = Span { sizes, query, key, value, slots, range: 0..slots.count(), row };
-            span.take(Part { highest: &mut highest, sums: &mut sums, values: outputs });
-            for (head, output) in outputs.chunks_exact_mut(width).enumerate() {
+            let span = Span { token: self, range: 0..count };
+            span.take(Part { highest: &mut highest, sums: &mut sums, values: output });
+            for (head, output) in output.chunks_exact_mut(width).enumerate() {
                 output.iter_mut().for_each(|value| *value /= sums[head]);
                 log_sum[head] = highest[head] * std::f32::consts::LN_2 + sums[head].ln();
             }
-            continue;
+            return;
         }
         let mut parts = Parts::new(spans, heads, width);
         let each = parts.highest.par_chunks_mut(heads).zip(parts.sums.par_chunks_mut(heads));
         let each = each.zip(parts.values.par_chunks_mut(heads * width)).enumerate();
         each.for_each(|(number, ((highest, sums), values))| {
-            let range = number * SPAN..((number + 1) * SPAN).min(slots.count());
-            let span = Span { sizes, query, key, value, slots, range, row };
+            let span = Span { token: self, range: number * SPAN..((number + 1) * SPAN).min(count) };
             span.take(Part { highest, sums, values });
         });
-        for (head, (output, log_sum)) in outputs.chunks_exact_mut(width).zip(log_sum).enumerate() {
+        for (head, (output, log_sum)) in output.chunks_exact_mut(width).zip(log_sum).enumerate() {
             *log_sum = parts.join(head, output);
         }
     }
-    Attended { output: filled(output, [rows, 1, heads, width]), log_sum: filled(log_sum, [rows, 1, heads]) }
 }
 
 /// The keys that the token reaches, where they are: no list is made of them.
@@ -138,21 +182,16 @@ struct Part<'a> {
 
 /// Some keys, for all heads.
 struct Span<'a> {
-    sizes: Sizes,
-    query: View<'a>,
-    key: View<'a>,
-    value: View<'a>,
-    slots: Slots<'a>,
-    /// Which of them.
+    token: &'a Token<'a>,
+    /// Which of those that the token reaches.
     range: Range<usize>,
-    row: usize,
 }
 
 impl Span<'_> {
     fn take(&self, part: Part<'_>) {
         // Whole vectors of each head's scores, however long they are; those beyond the keys come to nothing.
         let padded = self.range.len().next_multiple_of(LANES);
-        let mut scores = vec![f32::NEG_INFINITY; self.sizes.heads * padded];
+        let mut scores = vec![f32::NEG_INFINITY; self.token.sizes.heads * padded];
         Arch::new().dispatch(Look { span: self, padded, scores: &mut scores, part });
     }
 }
@@ -201,13 +240,14 @@ impl WithSimd for Look<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { span: Span { sizes, query, key, value, slots, range, row }, padded, scores, part } = self;
-        let (row, count) = (*row, range.len());
+        let Self { span: Span { token, range }, padded, scores, part } = self;
+        let Token { sizes, query, key, value, slots } = token;
+        let count = range.len();
         let (width, sharing) = (sizes.width, sizes.sharing());
         let slot = |number: usize| slots.get(range.start + number);
         for group in 0..sizes.groups {
-            let keys = |number: usize| key.get(row, slot(number), group);
-            let queries = |head: usize| query.get(row, 0, group * sharing + head);
+            let keys = |number: usize| key.get(0, slot(number), group);
+            let queries = |head: usize| query.get(0, 0, group * sharing + head);
             let scores = &mut scores[group * sharing * padded..(group + 1) * sharing * padded];
             for (number, scores) in scores.chunks_mut(HEADS * padded).enumerate() {
                 let first = number * HEADS;
@@ -242,7 +282,7 @@ impl WithSimd for Look<'_> {
             part.sums[head] = simd.reduce_sum_f32s(sum);
         }
         for group in 0..sizes.groups {
-            let values = |number: usize| value.get(row, slot(number), group);
+            let values = |number: usize| value.get(0, slot(number), group);
             let heads = group * sharing..(group + 1) * sharing;
             let mut outputs = part.values[heads.start * width..heads.end * width].chunks_mut(HEADS * width);
             for first in heads.clone().step_by(HEADS) {

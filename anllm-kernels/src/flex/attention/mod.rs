@@ -18,7 +18,7 @@ mod tile;
 use burn_flex::{Flex, FlexTensor};
 
 use super::tensors::laid_out;
-use crate::attention::{Attended, AttentionGradients, Reaches};
+use crate::attention::{Attended, AttentionGradients, Reaches, SequencePrimitives};
 
 /// Sizes of one call.
 #[derive(Clone, Copy)]
@@ -61,6 +61,11 @@ pub(super) fn forward(
         1 => decode::forward(sizes, &query, &key, &value, reaches),
         _ => forward::forward(sizes, &query, &key, &value, reaches),
     }
+}
+
+/// One token of each sequence, `query` `[1, N, H, D]`, over what it holds.
+pub(super) fn next(query: FlexTensor, held: &[SequencePrimitives<'_, Flex>]) -> FlexTensor {
+    decode::next(&laid_out(query), held)
 }
 
 /// The gradients of the three inputs.
