@@ -100,6 +100,9 @@ fn a_second_signal_cuts_off() {
     // A window is never full, so that no machine is done before the second comes.
     let options = ["--log-format", "json", "--log-text", "--max-new-tokens", "100000", "--cache", "window:64"];
     let mut server = Server::start(&fixture(ANY), &options);
+    // The log has the whole answer, which is more than a pipe holds: a server whose log nobody reads waits.
+    let log = server.process.stderr.take().unwrap();
+    let log = std::thread::spawn(|| std::io::read_to_string(log).unwrap());
     let mut running = server.ask(50_000, true);
     let mut some = [0; 200];
     running.read_exact(&mut some).unwrap();
@@ -109,8 +112,7 @@ fn a_second_signal_cuts_off() {
     let code = server.process.wait().unwrap().code();
     // The system may make one of two signals.
     assert!(code == Some(130) && told.contains("shutting_down") || code == Some(0), "{code:?}: {told}");
-    let mut log = String::new();
-    server.process.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let log = log.join().unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["text"].as_str().is_some_and(|text| text.contains("boats"))), "{log}");
 }

@@ -5,10 +5,12 @@
 mod bars;
 mod chart;
 mod heat;
+mod markup;
 
 pub(crate) use bars::{Bar, Bars};
 pub(crate) use chart::{Axis, Chart, Mark, Scale, Series};
 pub(crate) use heat::Heat;
+pub(crate) use markup::escape;
 
 /// Width of every figure, in units that are pixels on a wide screen.
 const WIDTH: u32 = 480;
@@ -78,23 +80,6 @@ fn text(x: f64, y: f64, size: f64, anchor: &str, colour: &str, content: &str) ->
         "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\" fill=\"{colour}\">{}</text>\n",
         escape(content)
     )
-}
-
-/// Text as markup shows it.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            // Neither XML nor a reader has use for them.
-            c if c.is_control() && c != '\n' => escaped.push('␣'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// About how wide a text is: no font is at hand, and none is needed to leave enough room.

@@ -55,7 +55,9 @@ pub(super) async fn encode_chat(app: &Arc<App>, model: &Arc<Model>, text: String
     let (app_too, model) = (Arc::clone(app), Arc::clone(model));
     let work = move || {
         check_bytes(text.len(), limit)?;
-        let read = app_too.conversations.encode(&text, &model);
+        let whole = model.encode(&text, model.format.framing());
+        let rest = |rest: &str| model.tokenizer.encode(rest, Framing::Bare);
+        let read = whole.and_then(|whole| app_too.conversations.encode(&text, whole, rest));
         let ids = read.map_err(|e| ApiError::invalid(e.to_string()))?;
         check_count(ids.len(), limit)?;
         Ok(Encoded { ids, text: Some(text) })

@@ -1,9 +1,9 @@
 //! The text as a page of its own: no script, nothing loaded, light and dark.
 
-use super::markup::escape;
 use super::reading::Reading;
 use super::spelling::push_visible;
 use super::summary;
+use crate::figures::escape;
 
 /// Backgrounds of segments in turn, and the rest of the page.
 const STYLE: &str = "\

@@ -8,7 +8,6 @@
 
 mod explain;
 mod html;
-mod markup;
 mod mask;
 mod reading;
 mod report;

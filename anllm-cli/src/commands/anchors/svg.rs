@@ -8,10 +8,10 @@
 //!
 //! Policies of another structure are painted column by column, one shape for each run of queries that see a key.
 
-use super::markup::escape;
 use super::mask::{MOST_TOKENS_DENSE, refuse_beyond};
 use super::reading::Reading;
 use super::spelling::columns;
+use crate::figures::escape;
 
 /// With more tokens than this, axes have numbers in place of labels.
 const MOST_LABELS: usize = 64;

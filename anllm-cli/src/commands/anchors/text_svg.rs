@@ -1,10 +1,10 @@
 //! The text as a picture: a background for each segment, anchors outlined, and the summary below.
 
-use super::markup::escape;
 use super::reading::Reading;
 use super::spelling::columns;
 use super::summary;
 use super::text::visible;
+use crate::figures::escape;
 
 /// Columns of a line.
 const COLUMNS: usize = 96;

@@ -2,7 +2,7 @@
 
 /// Escapes what markup would read as its own, in text and in quoted attributes. Characters that XML does not allow
 /// become U+FFFD.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
