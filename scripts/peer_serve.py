@@ -143,8 +143,8 @@ def ours(args, task, questions, demonstrations):
         return json.loads(out), peer_eval.lines(samples)
 
 
-def compare(args, server, task):
-    questions, demonstrations = peer_eval.parts(args.data, task)
+def compare(args, server, task, scratch):
+    questions, demonstrations = peer_eval.parts(args.data, task, scratch)
     row, mine = ours(args, task, questions, demonstrations)
     results, theirs, seconds = harness(args, server, task, questions, demonstrations)
     theirs.sort(key=lambda sample: sample["doc_id"])
@@ -178,7 +178,7 @@ def main():
             rows = [clients(server)]
             print(json.dumps(rows[0]), flush=True)
             for task in args.tasks.split(",") if args.data else []:
-                rows.append(compare(args, server, task))
+                rows.append(compare(args, server, task, pathlib.Path(folder)))
                 print(json.dumps(rows[-1]), flush=True)
         finally:
             ended = server.stop()

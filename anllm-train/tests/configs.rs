@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use anllm_train::config::{TrainConfig, read, read_with};
+use anllm_train::config::{MaskMode, TrainConfig, TrainSection, read, read_with};
 
 fn shipped() -> Vec<std::path::PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
@@ -26,6 +26,8 @@ fn every_one_is_read_and_named_after_its_run() {
         "tiny-ac",
         "tiny-ep",
         "tiny-full",
+        "tiny-twin-ac",
+        "tiny-twin",
     ];
     assert_eq!(names, expected);
     for (path, name) in shipped().iter().zip(expected) {
@@ -45,9 +47,19 @@ fn the_story_tellers_differ_in_their_anchors_and_folders_alone() {
         let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
         read_with(&std::fs::read_to_string(&path).unwrap(), &path, &overrides).unwrap()
     };
-    let anchors = ["model.anchors=ac", "model.add_ac=mean", "save.output=runs/tiny-ac"];
+    let [base, twin, twin_ac, ep] = ["tiny-full", "tiny-twin", "tiny-twin-ac", "tiny-ep"].map(|name| read(name, &[]));
+    let end = |config: &TrainConfig| Some(config.save.output.join("final"));
+    let anchors = [
+        "model.anchors=ac",
+        "model.add_ac=mean",
+        "train.teacher=runs/tiny-twin-ac/final",
+        "save.output=runs/tiny-ac",
+    ];
     assert_eq!(read("tiny-ep", &anchors), read("tiny-ac", &[]));
-    let base = read("tiny-full", &[]);
-    assert_eq!(read("tiny-ep", &[]).model.from, Some(base.save.output.join("final")));
-    assert_eq!(read("tiny-ep", &[]).data, base.data);
+    let mut student = twin.clone();
+    student.train = TrainSection { mask: MaskMode::Anchor, distill: 0.7, teacher: end(&twin), ..student.train };
+    student.save.output = ep.save.output.clone();
+    assert_eq!(student, ep, "the twin's budget is its own");
+    assert_eq!((&ep.model.from, &ep.data), (&end(&base), &base.data));
+    assert_eq!((&twin_ac.model.from, &read("tiny-ac", &[]).train.teacher), (&end(&twin), &end(&twin_ac)));
 }
