@@ -69,7 +69,7 @@ await page.keyboard.press("Enter");
 await page.waitForFunction(() => document.querySelectorAll(".lane .token").length > 30);
 await idle(page);
 const counts = await page.evaluate(() => [...window.counts].sort((a, b) => a - b));
-check("tokens on the page, one time after another", counts, counts.length >= 3);
+check("tokens on the page, one time after another", counts, counts.length > 1);
 check("all of them", await count(page, ".lane .token"), counts.at(-1) === (await count(page, ".lane .token")));
 check("anchors", await count(page, ".lane .token.anchor"));
 check("dropped", await count(page, ".lane .token.dropped"));
