@@ -41,7 +41,7 @@ fn every_one_is_read_and_named_after_its_run() {
 }
 
 #[test]
-fn the_story_tellers_differ_in_their_anchors_and_folders_alone() {
+fn the_story_tellers_differ_in_anchors_masks_and_teachers_alone() {
     let read = |name: &str, overrides: &[&str]| -> TrainConfig {
         let path = shipped().into_iter().find(|p| p.file_stem().unwrap() == name).unwrap();
         let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
@@ -49,12 +49,8 @@ fn the_story_tellers_differ_in_their_anchors_and_folders_alone() {
     };
     let [base, twin, twin_ac, ep] = ["tiny-full", "tiny-twin", "tiny-twin-ac", "tiny-ep"].map(|name| read(name, &[]));
     let end = |config: &TrainConfig| Some(config.save.output.join("final"));
-    let anchors = [
-        "model.anchors=ac",
-        "model.add_ac=mean",
-        "train.teacher=runs/tiny-twin-ac/final",
-        "save.output=runs/tiny-ac",
-    ];
+    let anchors =
+        ["model.anchors=ac", "model.add_ac=mean", "train.teacher=runs/tiny-twin-ac/final", "save.output=runs/tiny-ac"];
     assert_eq!(read("tiny-ep", &anchors), read("tiny-ac", &[]));
     let mut student = twin.clone();
     student.train = TrainSection { mask: MaskMode::Anchor, distill: 0.7, teacher: end(&twin), ..student.train };
