@@ -52,6 +52,7 @@ pub(super) fn next(query: &FlexTensor, held: &[SequencePrimitives<'_, Flex>]) ->
     let shape = query.layout().shape().clone();
     let (heads, width) = (shape[2], shape[3]);
     let query = View::of(query);
+    // All reach something: none is left out, and tokens and outputs go in step.
     let tokens = held.iter().enumerate().filter_map(|(number, held)| {
         let groups = held.keys.layout().shape()[2];
         let sizes = Sizes { rows: 1, tokens: 1, heads, keys: held.entries + 1, groups, width };
