@@ -33,6 +33,16 @@ fn every_length_under_both_policies() {
 }
 
 #[test]
+fn a_cache_of_16_bits_is_half_as_large() {
+    let kept = |options: &str| {
+        let command = format!("bench --context 8 --new-tokens 4 --reps 1 {options}");
+        rows(&mut on_model(&command, &fixture(ANY))).iter().map(|row| row["kv_bytes"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(kept(""), 2 * kept("--cache-dtype f16"));
+    assert_eq!(kept("--cache-dtype f32"), 2 * kept("--cache-dtype bf16"));
+}
+
+#[test]
 fn several_sequences_at_once() {
     let command = "bench --anchors every:6 --context 8 --new-tokens 3 --reps 1 --batch 1,5";
     let rows = rows(&mut on_model(command, &fixture(ANY)));

@@ -82,7 +82,7 @@ pub fn frontier<B: Kernels>(
         bucket: context.div_ceil(2),
     };
     let found = perplexity(engine, &[ids.to_vec()], &settings, bytes_of, |score| progress(score.window + 1, score.of))?;
-    let bytes_per_entry = engine.config().kv_elements() * engine.decoder().dtype().size();
+    let bytes_per_entry = engine.bytes_per_entry();
     let (mut entries, mut peak, mut count) = (0, 0, 0);
     for window in windows(ids.len(), context, context)? {
         let stats = simulate(&**policy, &engine.matcher().segments(&ids[window.fed]), bytes_per_entry);

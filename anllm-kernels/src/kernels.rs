@@ -1,14 +1,14 @@
 //! What a backend has to do. Each method's own body is the reference.
 
-use burn::tensor::TensorPrimitive;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{FloatTensor, IntTensor, QuantizedTensor};
+use burn::tensor::{FloatDType, TensorPrimitive};
 
 use crate::attention::{Attended, AttentionGradients, Next, Reaches, SequencePrimitives, next, reference as attention};
+use crate::cross_entropy::{CrossEntropy, Slope};
 use crate::packed::{self, PackedMatrix};
-
 use crate::rotary::Turn;
-use crate::{append, gate, linear, norm, rotary};
+use crate::{append, cross_entropy, gate, linear, norm, rotary};
 
 /// A backend with the operations of this crate, on its tensor primitives.
 ///
@@ -35,7 +35,8 @@ pub trait Kernels: Backend {
     }
 
     /// The next token of each of `N` sequences, and at least one: writes its `key` and `value`, `[1, N, K, D]`, behind what
-    /// the sequence holds, which has room, and lets its `query`, `[1, N, H, D]`, attend to what it reaches.
+    /// the sequence holds, which has room, and lets its `query`, `[1, N, H, D]`, attend to what it reaches. What is held
+    /// may be of another float type than the token; the result is of the token's.
     fn attend_next(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -109,10 +110,24 @@ pub trait Kernels: Backend {
         Self::float_gather(1, x, columns)
     }
 
+    /// The cross-entropy of `answers`, `[N, 1]`, under the softmax of `scores`, `[N, V]`, and the gradient of the scores.
+    fn cross_entropy(
+        scores: FloatTensor<Self>,
+        answers: IntTensor<Self>,
+        slope: Slope,
+    ) -> CrossEntropy<FloatTensor<Self>> {
+        cross_entropy::reference::<Self>(scores, answers, slope)
+    }
+
     /// `lhs·rhs`: `[…, M, K]` and `[…, K, N]`. The product of 32-bit floats keeps their precision, which a backend's own may
     /// not.
     fn product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_matmul(lhs, rhs)
+    }
+
+    /// `sum + lhs·rhs`, of the type of `sum`: `[M, N]`, `[M, K]` and `[K, N]`.
+    fn add_product(sum: FloatTensor<Self>, lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::add_product_reference::<Self>(sum, lhs, rhs)
     }
 
     /// `x·weightᵀ` with a quantised weight `[out, in]`: `x` is `[N, in]`, of 32-bit floats.
@@ -126,9 +141,15 @@ pub trait Kernels: Backend {
         linear::reference::<Self>(x, weight)
     }
 
-    /// `buffer` `[1, capacity, K, D]` with `entries` `[1, N, K, D]` from slot `start` on, which fit.
+    /// `buffer` `[1, capacity, K, D]` with `entries` `[1, N, K, D]` from slot `start` on, which fit, and become floats of the
+    /// buffer's type.
     fn put(buffer: FloatTensor<Self>, start: usize, entries: FloatTensor<Self>) -> FloatTensor<Self> {
         append::reference::<Self>(buffer, start, entries)
+    }
+
+    /// `x` as floats of type `dtype`, each the nearest that the type has.
+    fn convert(x: FloatTensor<Self>, dtype: FloatDType) -> FloatTensor<Self> {
+        Self::float_cast(x, dtype)
     }
 
     /// `x·weightᵀ` with each of some packed weights `[out, in]`: `x` is `[N, in]`.

@@ -12,8 +12,11 @@
 //! linear_packed_each  several of them with the same rows, in one go
 //! QuantizedMatrix  such weights on a GPU, multiplied by Burn's quantised product
 //! product        l·r, in the precision of 32-bit floats on every backend
+//! add_product    sum + l·r, in the sum's own memory
+//! cross_entropy  of answers under scores, with the gradient in the scores' own memory
 //! pick           one element of each row
 //! put            entries into a cache's buffer, in place
+//! convert        floats of another type
 //! ```
 //!
 //! [`Kernels`] is the trait of backends that can do them. Its methods have a plain body of Burn's own operations, the
@@ -27,6 +30,8 @@ mod append;
 mod attention;
 mod autodiff;
 mod backends;
+mod convert;
+mod cross_entropy;
 mod gate;
 mod kernels;
 mod linear;
@@ -46,9 +51,11 @@ pub use attention::{
     Attended, AttentionGradients, Next, Reaches, Sequence, SequencePrimitives, ShapeError, Summed, attend, attend_next,
     attend_summed, join,
 };
+pub use convert::convert;
+pub use cross_entropy::{CrossEntropy, Slope, cross_entropy};
 pub use gate::swiglu;
 pub use kernels::{Kernels, TrainableKernels};
-pub use linear::{linear, product};
+pub use linear::{add_product, linear, product};
 pub use norm::rms_norm;
 pub use packed::{PackError, PackedMatrix, PackedType, QuantizedMatrix, linear_packed, linear_packed_each};
 pub use pick::pick;

@@ -8,13 +8,15 @@ mod common;
 
 use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Reach};
 use anllm_kernels::{
-    Kernels, Next, Reaches, Sequence, attend, attend_next, linear, product, put, rms_norm, rotate, swiglu,
+    Kernels, Next, Reaches, Sequence, Slope, add_product, attend, attend_next, convert, cross_entropy, linear, product,
+    put, rms_norm, rotate, swiglu,
 };
 use burn::backend::Autodiff;
-use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
+use burn::tensor::{FloatDType, Tensor, TensorData};
 use burn_flex::Flex;
 use common::{on_paper, row};
+use half::{bf16, f16};
 use proptest::prelude::*;
 
 type A = Autodiff<Flex>;
@@ -156,20 +158,23 @@ proptest! {
         close("output", found, on_paper(inputs, &reaches).inner())?;
     }
 
-    /// Several sequences, each with its next token: on a backend with a kernel, and on one without.
+    /// Several sequences, each with its next token, whatever floats they hold: on a backend with a kernel, and on one
+    /// without.
     #[test]
     fn the_next_token_of_each_of_several_sequences(
         held in prop::collection::vec((0usize..90, 0usize..3), 1..20),
         sharing in 1usize..4,
+        width in prop_oneof![Just(14usize), Just(16), Just(64)],
+        dtype in prop_oneof![Just(FloatDType::F32), Just(FloatDType::F16), Just(FloatDType::BF16)],
         seed in any::<u64>(),
     ) {
-        let (groups, width, count) = (2, 16, held.len());
+        let (groups, count) = (2, held.len());
         let [query, key, value] = [(groups * sharing, 1), (groups, 2), (groups, 3)]
             .map(|(heads, salt)| noise([1, count, heads, width], seed ^ salt));
         let buffers: Vec<[Tensor<A, 4>; 2]> = (0u64..)
             .zip(&held)
             .map(|(number, (before, free))| {
-                [4, 5].map(|salt| noise([1, before + 1 + free, groups, width], seed ^ salt ^ number << 8))
+                [4, 5].map(|salt| noise([1, before + 1 + free, groups, width], seed ^ salt ^ number << 8).cast(dtype))
             })
             .collect();
         let reaches: Vec<Reach> = (0u64..)
@@ -185,18 +190,28 @@ proptest! {
         let fast = next_of_each(&inner(&query), &inner(&key), &inner(&value), &inner_buffers, &held, &reaches);
         for (number, (before, _)) in held.iter().enumerate() {
             let own = |x: &Tensor<A, 4>| x.clone().narrow(1, number, 1);
-            let [keys, values] = [(&buffers[number][0], &key), (&buffers[number][1], &value)].map(|(buffer, new)| {
-                buffer.clone().slice_assign([0..1, *before..before + 1, 0..groups, 0..width], own(new))
-            });
-            let seen = |x: &Tensor<A, 4>| x.clone().narrow(1, 0, before + 1);
-            let heads = on_paper([own(&query), seen(&keys), seen(&values)], &reaches[number..=number]).inner();
-            close("heads", fast.heads.clone().narrow(1, number, 1), heads.clone())?;
-            close("heads of the plain way", own(&found.heads).inner(), heads)?;
-            for (place, expected) in [keys, values].into_iter().enumerate() {
-                let held = [found.held[number][place].clone().inner(), fast.held[number][place].clone()];
-                let expected = expected.inner();
-                prop_assert!(held.into_iter().all(|held| held.equal(expected.clone()).all().into_scalar()));
+            // Where a number lies between two that 16 bits have, Burn does not always take the nearer one.
+            let near = match dtype {
+                FloatDType::F32 => 0.0,
+                FloatDType::F16 => 1e-3,
+                _ => 8e-3,
+            };
+            let whole = |x: &Tensor<A, 4>| x.clone().cast(FloatDType::F32).inner();
+            for (place, new) in [&key, &value].into_iter().enumerate() {
+                let slot = [0..1, *before..before + 1, 0..groups, 0..width];
+                let expected = whole(&buffers[number][place].clone().slice_assign(slot, own(new).cast(dtype)));
+                for held in [&found.held[number][place], &Tensor::from_inner(fast.held[number][place].clone())] {
+                    let apart = (whole(held) - expected.clone()).abs();
+                    prop_assert!(apart.lower_equal(expected.clone().abs().mul_scalar(near)).all().into_scalar());
+                }
             }
+            let of = |held: [Tensor<A, 4>; 2]| {
+                let [keys, values] = held.map(|x| x.narrow(1, 0, before + 1).cast(FloatDType::F32));
+                on_paper([own(&query), keys, values], &reaches[number..=number]).inner()
+            };
+            let heads = of(fast.held[number].clone().map(Tensor::from_inner));
+            close("heads", fast.heads.clone().narrow(1, number, 1), heads)?;
+            close("heads of the plain way", own(&found.heads).inner(), of(found.held[number].clone()))?;
         }
     }
 
@@ -241,6 +256,52 @@ proptest! {
         compare([left, shared], |[l, r]| product(l, r), |[l, r]| l.matmul(r))?;
     }
 
+    /// Matrices that lie by rows or by columns, alone or within wider ones, of more rows than a panel has.
+    #[test]
+    fn products_of_matrices_however_they_lie(
+        rows in prop_oneof![1usize..40, 120usize..300],
+        inner in prop_oneof![1usize..70, 2040usize..2100, 4090usize..4110],
+        columns in 1usize..70,
+        turned in any::<[bool; 2]>(),
+        wider in any::<[bool; 2]>(),
+        seed in any::<u64>(),
+    ) {
+        let matrix = |[rows, columns]: [usize; 2], turned, wider, salt| {
+            let stored = if turned { [columns, rows] } else { [rows, columns] };
+            let more = if wider { 5 } else { 0 };
+            let whole = noise([stored[0] + more, stored[1] + more], seed ^ salt).inner();
+            let part = whole.slice([more..stored[0] + more, more..stored[1] + more]);
+            if turned { part.transpose() } else { part }
+        };
+        let left = matrix([rows, inner], turned[0], wider[0], 1);
+        let right = matrix([inner, columns], turned[1], wider[1], 2);
+        // Thousands of products of numbers up to 1 are summed: their rounding is a share of that many.
+        let scale = (inner as f32).sqrt().recip();
+        let expected = left.clone().matmul(right.clone()).mul_scalar(scale);
+        close("product", product(left.clone(), right.clone()).mul_scalar(scale), expected.clone())?;
+        let sum = noise([rows, columns], seed ^ 3).inner();
+        let found = add_product(sum.clone(), left, right).mul_scalar(scale);
+        close("sum", found, expected + sum.mul_scalar(scale))?;
+    }
+
+    /// Losses, sums and gradients of a kernel and of plain operations, which are Burn's own.
+    #[test]
+    fn cross_entropies(
+        rows in 1usize..40, width in 1usize..200, hit in 0.0f64..1.0, scale in 0.1f64..2.0, seed in any::<u64>(),
+    ) {
+        let scores = noise([rows, width], seed).mul_scalar(20.0);
+        let answers: Vec<i32> = (0..rows as u64).map(|row| ((seed ^ row * 7919) % width as u64) as i32).collect();
+        let answers = TensorData::new(answers, [rows, 1]);
+        let slope = Slope { hit, scale };
+        let plain = cross_entropy(scores.clone(), Tensor::from_data(answers.clone(), &Default::default()), slope);
+        let held = scores.clone().inner();
+        let fast = cross_entropy(held.clone(), Tensor::from_data(answers, &Default::default()), slope);
+        close("surprise", fast.surprise, plain.surprise.inner())?;
+        close("log of the sum", fast.log_sum, plain.log_sum.inner())?;
+        close("slope", fast.slope, plain.slope.inner())?;
+        prop_assert!(held.equal(scores.inner()).all().into_scalar(), "what else holds the scores must not change");
+    }
+
     #[test]
     fn rotations(rows in 1usize..3, tokens in 1usize..20, heads in 1usize..4, half in 1usize..33, seed in any::<u64>()) {
         let (cos, sin) = (noise([1, tokens, half], seed ^ 1), noise([1, tokens, half], seed ^ 2));
@@ -282,6 +343,53 @@ fn entries_are_put_where_the_buffer_is() {
 
     let whole = noise([1, 3, 2, 4], 3).inner();
     close("all of it", put(whole, 0, entries.clone().swap_dims(2, 3).swap_dims(2, 3)), entries).unwrap();
+}
+
+#[test]
+fn scores_that_are_no_numbers_give_losses_that_are_none() {
+    for flaw in [f32::NAN, f32::INFINITY] {
+        for at in [0, 5, 16] {
+            let mut scores = vec![0.5f32; 17];
+            scores[at] = flaw;
+            let scores = Tensor::<Flex, 2>::from_data(TensorData::new(scores, [1, 17]), &Default::default());
+            let answers = Tensor::from_data(TensorData::new(vec![3], [1, 1]), &Default::default());
+            let found = cross_entropy(scores, answers, Slope { hit: 1.0, scale: 1.0 });
+            assert!(found.surprise.into_scalar().is_nan(), "{flaw} at {at}");
+            assert!(found.slope.is_nan().any().into_scalar(), "{flaw} at {at}");
+        }
+    }
+}
+
+#[test]
+fn entries_become_floats_of_the_buffers_type() {
+    let (buffer, entries) = (noise([1, 20, 2, 4], 1), noise([1, 3, 2, 4], 2));
+    for dtype in [FloatDType::F16, FloatDType::BF16] {
+        let buffer = convert(buffer.clone(), dtype);
+        let plain = put(buffer.clone(), 5, entries.clone());
+        assert_eq!(FloatDType::from(plain.dtype()), dtype);
+        let (buffer, entries) = (buffer.inner(), entries.clone().inner());
+        let expected = buffer.clone().slice_assign([0..1, 5..8, 0..2, 0..4], convert(entries.clone(), dtype));
+        let found = put(buffer, 5, entries);
+        assert_eq!(FloatDType::from(found.dtype()), dtype);
+        assert!(found.equal(expected).all().into_scalar(), "{dtype:?}");
+    }
+}
+
+#[test]
+fn floats_of_16_bits_are_the_nearest() {
+    let numbers: Vec<f32> = noise([40_000], 1).into_data().into_vec().unwrap();
+    let x = noise([40_000], 1).inner();
+    let halves = convert(x.clone(), FloatDType::F16);
+    let expected: Vec<f16> = numbers.iter().map(|x| f16::from_f32(*x)).collect();
+    assert_eq!(halves.clone().into_data().into_vec::<f16>().unwrap(), expected);
+    let brains = convert(x, FloatDType::BF16);
+    let close: Vec<bf16> = numbers.iter().map(|x| bf16::from_f32(*x)).collect();
+    assert_eq!(brains.clone().into_data().into_vec::<bf16>().unwrap(), close);
+
+    let back: Vec<f32> = convert(halves, FloatDType::F32).into_data().into_vec().unwrap();
+    assert_eq!(back, expected.iter().map(|x| x.to_f32()).collect::<Vec<_>>());
+    let back: Vec<f32> = convert(brains, FloatDType::F32).into_data().into_vec().unwrap();
+    assert_eq!(back, close.iter().map(|x| x.to_f32()).collect::<Vec<_>>());
 }
 
 #[test]

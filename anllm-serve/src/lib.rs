@@ -26,7 +26,7 @@
 //! let config = checkpoint.config().clone();
 //! server.run(&engine, Model {
 //!     name: "smollm2".to_owned(),
-//!     bytes_per_entry: config.kv_elements() * options.dtype.size(),
+//!     bytes_per_entry: engine.bytes_per_entry(),
 //!     policy: PolicyKind::Anchor,
 //!     sampling: Sampling { temperature: 1.0, ..Sampling::default() },
 //!     seed: None,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anllm_core::{PolicyKind, RuleChoice};
 use anllm_model::checkpoint::MatrixForm;
 use anllm_model::{Checkpoint, CheckpointError, RopeChoice, ScalingChoice};
+use burn::tensor::DType;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
@@ -70,9 +71,14 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "ANLLM_DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
 
-    /// Type of activations and cache.
+    /// Type of activations.
     #[arg(long, env = "ANLLM_DTYPE", value_enum, default_value_t = Dtype::F32)]
     pub(crate) dtype: Dtype,
+
+    /// Type of the keys and values that the cache holds; without it --dtype's. One of 16 bits takes half of the memory and
+    /// is read in half of the time; keys and values are rounded to it.
+    #[arg(long, env = "ANLLM_CACHE_DTYPE", value_enum, value_name = "DTYPE")]
+    pub(crate) cache_dtype: Option<Dtype>,
 
     /// How the matrices of linear layers, embedding and head are held: native (as the file stores them: Q8_0, Q4_0 and
     /// Q4_1 blocks stay packed, 16-bit floats stay 16 bits), float (in --dtype), q8 or q4 (the nearest blocks of 8 or 4
@@ -131,6 +137,26 @@ impl Weights {
             Self::Q8 => MatrixForm::Eight,
             Self::Q4 => MatrixForm::Four,
         }
+    }
+}
+
+impl Dtype {
+    pub(crate) fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+}
+
+impl std::fmt::Display for Dtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        })
     }
 }
 

@@ -7,8 +7,6 @@ mod spread;
 mod training;
 
 use anllm_core::PolicyKind;
-use comfy_table::{Table, presets};
-use serde::Serialize;
 
 use super::setup;
 use crate::args::BenchArgs;
@@ -26,31 +24,6 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<()> {
         (false, true) => prefix::run(args, &text, *output),
         (false, false) => inference::run(args, &text, *output),
     }
-}
-
-/// Measures every length under every policy; rows are shown as they come with `--json`, else as a table at the end.
-fn each<R: Serialize>(
-    args: &BenchArgs,
-    output: Output,
-    header: &[&str],
-    mut measure: impl FnMut(usize, PolicyKind) -> anyhow::Result<R>,
-    cells: impl Fn(R) -> Vec<String>,
-) -> anyhow::Result<()> {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
-    for &context in &args.context {
-        for kind in policies(args) {
-            output.progress(&format!("{context} tokens, {kind}"));
-            let row = measure(context, kind);
-            output.progress_done();
-            let row = row?;
-            if output.is_json() {
-                output.json(&row)?;
-            }
-            table.add_row(cells(row));
-        }
-    }
-    if output.is_json() { Ok(()) } else { output.text(&format!("{table}\n")) }
 }
 
 /// What is compared: what was asked for, or both.

@@ -11,14 +11,13 @@ use anllm_infer::{ChatFormat, Limits, Sampling};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
 use anllm_serve::{ApiKeys, Ended, LogText, Model, Options, Server, Stopper};
-use burn::tensor::DType;
 use serde_json::json;
 
 use super::added::Adder;
 use super::prefix::Opened;
 use super::setup::{self, Rules};
 use super::template;
-use crate::args::{Dtype, ServeArgs};
+use crate::args::ServeArgs;
 use crate::bundled;
 use crate::device::{Task, run_on};
 use crate::output::{Interrupted, Output, bytes};
@@ -147,14 +146,9 @@ impl Task for Serve {
         let matcher = rules.matcher.clone();
         let engine = setup::engine::<B>(&args.run, &self.checkpoint, rules.matcher, &device)?;
         let config = self.checkpoint.config().clone();
-        let width = match args.run.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::Bf16 => DType::BF16,
-        };
         let name = args.model_name.clone().unwrap_or_else(|| name(&args.run.model.model));
         let model = Model {
-            bytes_per_entry: config.kv_elements() * width.size(),
+            bytes_per_entry: engine.bytes_per_entry(),
             policy: self.kind,
             sampling: self.sampling,
             seed: args.sampling.seed,

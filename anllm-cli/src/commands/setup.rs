@@ -13,7 +13,6 @@ use anllm_infer::{Engine, EngineOptions};
 use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, ModelConfig, Tokenizer};
 use anyhow::Context;
-use burn::tensor::DType;
 
 use crate::args::{Dtype, RunArgs};
 
@@ -125,18 +124,20 @@ pub(crate) fn engine<B: Kernels>(
     matcher: AnchorMatcher,
     device: &B::Device,
 ) -> anyhow::Result<Engine<B>> {
-    let dtype = match args.dtype {
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::Bf16 => DType::BF16,
+    for (option, dtype) in [("dtype", Some(args.dtype)), ("cache-dtype", args.cache_dtype)] {
+        let Some(dtype) = dtype else { continue };
+        anyhow::ensure!(
+            B::supports_dtype(device, dtype.dtype()),
+            "--{option} {dtype} is not supported by the device {}\n  hint: use --{option} f32",
+            B::name(device),
+        );
+    }
+    let options = EngineOptions {
+        dtype: args.dtype.dtype(),
+        entries: args.cache_dtype.map(Dtype::dtype),
+        matrices: args.weights.form(),
+        prefill_chunk: args.prefill_chunk,
     };
-    anyhow::ensure!(
-        B::supports_dtype(device, dtype),
-        "--dtype {:?} is not supported by the device {}\n  hint: use --dtype f32",
-        args.dtype,
-        B::name(device),
-    );
-    let options = EngineOptions { dtype, matrices: args.weights.form(), prefill_chunk: args.prefill_chunk };
     Ok(Engine::load(checkpoint, matcher, device, &options)?)
 }
 

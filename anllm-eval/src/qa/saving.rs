@@ -27,7 +27,7 @@ pub struct Saving {
 impl Saving {
     /// Under `policy`.
     pub fn of<B: Kernels>(engine: &Engine<B>, prepared: &Prepared, policy: &Policy) -> Self {
-        let bytes_per_entry = engine.config().kv_elements() * engine.decoder().dtype().size();
+        let bytes_per_entry = engine.bytes_per_entry();
         let mut sum = Self::default();
         let mut questions = 0.0;
         for group in &prepared.groups {

@@ -73,7 +73,7 @@ pub fn measure<B: Kernels>(
         for (masked, cached) in masked.iter().zip(&cached) {
             let difference = (masked.sum - cached.sum).abs();
             timing.masked_cached_max_diff = timing.masked_cached_max_diff.max(difference);
-            if difference.is_nan() || difference > tolerance(engine.decoder().dtype()) * (1.0 + masked.sum.abs()) {
+            if difference.is_nan() || difference > tolerance(engine.coarsest_dtype()) * (1.0 + masked.sum.abs()) {
                 let origin = prepared.questions[question].record.origin.clone();
                 return Err(QaError::Disagree { origin, cached: cached.sum, masked: masked.sum });
             }

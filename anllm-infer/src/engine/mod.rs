@@ -26,8 +26,11 @@ use crate::error::InferError;
 /// How a model is loaded and run.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Type of activations and cache, and of weights unless `matrices` says otherwise: `F32`, `F16` or `BF16`.
+    /// Type of activations, and of weights unless `matrices` says otherwise: `F32`, `F16` or `BF16`.
     pub dtype: DType,
+    /// Type of what the cache holds, if not that of the activations. One of 16 bits takes half of the memory, and rounds
+    /// keys and values.
+    pub entries: Option<DType>,
     /// How matrices are held.
     pub matrices: MatrixForm,
     /// Tokens processed at once during prefill. It bounds memory; results do not depend on it.
@@ -36,7 +39,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { dtype: DType::F32, matrices: MatrixForm::Stored, prefill_chunk: 512 }
+        Self { dtype: DType::F32, entries: None, matrices: MatrixForm::Stored, prefill_chunk: 512 }
     }
 }
 
@@ -47,6 +50,8 @@ pub struct Engine<B: Kernels> {
     config: ModelConfig,
     matcher: Arc<AnchorMatcher>,
     prefill_chunk: usize,
+    /// Type of what caches hold.
+    entries: DType,
     /// How many groups of sequences may go through the layers side by side.
     groups: usize,
 }
@@ -67,13 +72,15 @@ impl<B: Kernels> Engine<B> {
         options: &EngineOptions,
     ) -> Result<Self, InferError> {
         let decoder = checkpoint.load_as(device, options.dtype, options.matrices)?;
-        Ok(Self::new(decoder, checkpoint.config().clone(), matcher, options.prefill_chunk))
+        let engine = Self::new(decoder, checkpoint.config().clone(), matcher, options.prefill_chunk);
+        Ok(Self { entries: options.entries.unwrap_or(options.dtype), ..engine })
     }
 
-    /// An engine over a decoder in memory, `config` its settings.
+    /// An engine over a decoder in memory, `config` its settings. Its caches hold what the decoder computes, unrounded.
     pub fn new(decoder: Decoder<B>, config: ModelConfig, matcher: AnchorMatcher, prefill_chunk: usize) -> Self {
         let groups = if config.parameters() <= Self::SMALL { B::side_by_side() } else { 1 };
-        Self { decoder, config, matcher: Arc::new(matcher), prefill_chunk: prefill_chunk.max(1), groups }
+        let entries = decoder.dtype();
+        Self { decoder, config, matcher: Arc::new(matcher), prefill_chunk: prefill_chunk.max(1), entries, groups }
     }
 
     /// The weights.
@@ -91,14 +98,36 @@ impl<B: Kernels> Engine<B> {
         &self.matcher
     }
 
-    /// The same, for sessions to share.
+    /// The type of what caches hold.
+    pub fn entry_dtype(&self) -> DType {
+        self.entries
+    }
+
+    /// Bytes of one entry of a cache, over all layers.
+    pub fn bytes_per_entry(&self) -> usize {
+        self.config.kv_elements() * self.entries.size()
+    }
+
+    /// Of the types of activations and of what caches hold, the one that rounds more: how closely what comes through a
+    /// cache can be expected to agree with what was computed at once.
+    pub fn coarsest_dtype(&self) -> DType {
+        let bits_lost = |dtype: &DType| match dtype {
+            DType::BF16 => 2,
+            DType::F16 => 1,
+            _ => 0,
+        };
+        let activations = self.decoder.dtype();
+        if bits_lost(&self.entries) > bits_lost(&activations) { self.entries } else { activations }
+    }
+
+    /// The rule, for sessions to share.
     pub(crate) fn shared_matcher(&self) -> &Arc<AnchorMatcher> {
         &self.matcher
     }
 
     /// An empty sequence under `policy`.
     pub fn session(&self, policy: impl Into<Policy>) -> Session<B> {
-        let cache = KvCache::new(&self.config, policy.into(), self.decoder.dtype());
+        let cache = KvCache::new(&self.config, policy.into(), self.entries);
         Session::new(cache, Arc::clone(&self.matcher))
     }
 

@@ -43,7 +43,7 @@ impl PrefixHead {
 impl<B: Kernels> Engine<B> {
     /// A session that goes on where `prefix` ends, under its policy. `identity` is that of what this engine runs.
     ///
-    /// Entries that were stored as 32-bit floats make it the same session, to the last bit.
+    /// Entries that were stored as wide as caches hold them make it the same session, to the last bit.
     ///
     /// # Errors
     /// When the prefix was built with something else, or cannot be read.
@@ -59,7 +59,7 @@ impl<B: Kernels> Engine<B> {
         }
         let ledger = Ledger::restore(head.places.clone(), record.settled, record.tokens, record.peak);
         let ledger = ledger.ok_or_else(|| PrefixError::damaged(&name, "its entries are not those of a cache"))?;
-        let (device, dtype) = (self.decoder().device(), self.decoder().dtype());
+        let (device, dtype) = (self.decoder().device(), self.entry_dtype());
         let shape = [1, head.places.len(), geometry.kv_heads, geometry.head_dim];
         let tensor = |values: Vec<f32>| Tensor::<B, 4>::from_data(TensorData::new(values, shape), (&device, dtype));
         let cache = KvCache::restore(self.config(), policy.policy(), dtype, ledger, |layer| {

@@ -60,7 +60,7 @@ impl<B: Kernels> Engine<B> {
             rows.push(reference.compare(following, chunk, |ids| session.forward(self.decoder(), ids))?);
         }
         let anchors = places.iter().filter(|place| place.anchor).count();
-        Ok(Verification::of(rows, self.decoder().dtype(), following.len(), anchors))
+        Ok(Verification::of(rows, self.coarsest_dtype(), following.len(), anchors))
     }
 
     /// Everything in one row: the tokens, where they stand, and what they see.

@@ -1,8 +1,8 @@
 //! The next token of each of several sequences, over what each holds.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::{Reaches, ShapeError, misfit};
 use crate::kernels::Kernels;
@@ -46,7 +46,9 @@ pub struct Next<T> {
 /// One token of each of `N` sequences: writes its `key` and `value`, `[1, N, K, D]`, behind what the sequence holds, in
 /// place where nobody else holds that, and lets its `query`, `[1, N, H, D]`, attend to what it reaches.
 ///
-/// As [`put`](crate::put) and [`attend`](super::attend) for each of them, in one operation.
+/// As [`put`](crate::put) and [`attend`](super::attend) for each of them, in one operation. What is held may be of another
+/// float type than the token: the token's own entry is rounded to it like all others, and the result is of the token's
+/// type.
 ///
 /// # Errors
 /// When the shapes do not fit each other or the reaches, a sequence has no room for its token, or a query reaches
@@ -105,7 +107,10 @@ pub(crate) fn reference<B: Kernels>(
     let each = held.into_iter().enumerate().map(|(number, SequencePrimitives { keys, values, entries, reaches })| {
         let keys = B::put(keys, entries, own(&key, number));
         let values = B::put(values, entries, own(&value, number));
-        let seen = |of: &FloatTensor<B>| primitive(tensor::<B, 4>(of.clone()).narrow(1, 0, entries + 1));
+        let seen = |of: &FloatTensor<B>| {
+            let seen = tensor::<B, 4>(of.clone()).narrow(1, 0, entries + 1);
+            primitive(seen.cast(FloatDType::from(query.dtype())))
+        };
         let attended = B::reach_attention(own(&query, number), seen(&keys), seen(&values), reaches);
         heads.push(tensor::<B, 4>(attended.output));
         [keys, values]

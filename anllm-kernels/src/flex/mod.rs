@@ -2,23 +2,30 @@
 //! how many threads there are, so that results do not either.
 
 mod attention;
+mod convert;
+mod cross_entropy;
 mod exp;
 mod gate;
 mod lanes;
 mod linear;
 mod norm;
 mod packed;
-mod panel;
+mod panels;
+mod product;
 mod rotary;
+mod stored;
 mod tensors;
 mod vectors;
 
-use burn::tensor::DType;
-use burn::tensor::ops::FloatTensor;
+use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor};
+use burn::tensor::{DType, FloatDType};
 use burn_flex::{Flex, FlexTensor};
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 use rayon::prelude::*;
 
 use crate::attention::{Attended, AttentionGradients, Next, Reaches, SequencePrimitives, next, reference};
+use crate::cross_entropy::{CrossEntropy, Slope};
 use crate::kernels::Kernels;
 use crate::packed::PackedMatrix;
 use crate::rotary::Turn;
@@ -107,6 +114,31 @@ impl Kernels for Flex {
         }
     }
 
+    fn cross_entropy(
+        scores: FloatTensor<Self>,
+        answers: IntTensor<Self>,
+        slope: Slope,
+    ) -> CrossEntropy<FloatTensor<Self>> {
+        match cross_entropy::cross_entropy(scores, &answers, slope) {
+            Ok(found) => found,
+            Err(scores) => crate::cross_entropy::reference::<Self>(scores, answers, slope),
+        }
+    }
+
+    fn product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
+        match product::product(&lhs, &rhs) {
+            Some(result) => result,
+            None => Self::float_matmul(lhs, rhs),
+        }
+    }
+
+    fn add_product(mut sum: FloatTensor<Self>, lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
+        match product::add(&mut sum, &lhs, &rhs) {
+            true => sum,
+            false => crate::linear::add_product_reference::<Self>(sum, lhs, rhs),
+        }
+    }
+
     fn times_transposed(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         match linear::times_transposed(&x, &weight) {
             Some(result) => result,
@@ -120,6 +152,14 @@ impl Kernels for Flex {
             false => return crate::append::reference::<Self>(buffer, start, entries),
         }
         buffer
+    }
+
+    /// Burn's own goes through 64 bits, of which it drops the lowest before it rounds to 16.
+    fn convert(x: FloatTensor<Self>, dtype: FloatDType) -> FloatTensor<Self> {
+        match convert::convert(&x, DType::from(dtype)) {
+            Some(result) => result,
+            None => Self::float_cast(x, dtype),
+        }
     }
 
     fn attend_next(
@@ -152,12 +192,18 @@ impl Kernels for Flex {
 /// Whether a cache's buffer, `[1, capacity, K, D]`, can be written where it is.
 fn whole(buffer: &FlexTensor) -> bool {
     let layout = buffer.layout();
-    buffer.dtype() == DType::F32 && layout.shape()[0] == 1 && buffer.is_contiguous() && layout.start_offset() == 0
+    let known = matches!(buffer.dtype(), DType::F32 | DType::F16 | DType::BF16);
+    known && layout.shape()[0] == 1 && buffer.is_contiguous() && layout.start_offset() == 0
 }
 
-/// Writes `entries`, `[N, K, D]`, into such a buffer from slot `start` on. Burn's own assignment holds the buffer twice
-/// while it writes, and so copies it each time.
+/// Writes `entries`, `[N, K, D]`, into such a buffer from slot `start` on, rounded to its type. Burn's own assignment holds
+/// the buffer twice while it writes, and so copies it each time.
 fn write(buffer: &mut FlexTensor, start: usize, entries: &[f32]) {
     let slot = buffer.layout().shape()[2] * buffer.layout().shape()[3];
-    buffer.storage_mut::<f32>()[start * slot..][..entries.len()].copy_from_slice(entries);
+    let own = start * slot..start * slot + entries.len();
+    match buffer.dtype() {
+        DType::F16 => buffer.storage_mut::<f16>()[own].convert_from_f32_slice(entries),
+        DType::BF16 => buffer.storage_mut::<bf16>()[own].convert_from_f32_slice(entries),
+        _ => buffer.storage_mut::<f32>()[own].copy_from_slice(entries),
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use burn::tensor::{DType, FloatDType, TensorData};
+use burn::tensor::{DType, Element, FloatDType, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
+use crate::convert;
 use crate::primitive::{primitive, tensor};
 
 pub(super) fn all_f32(tensors: &[&FlexTensor]) -> bool {
@@ -17,7 +18,7 @@ pub(super) fn as_f32(x: FlexTensor) -> FlexTensor {
 
 /// `x`, of `N` dimensions, as `dtype`.
 pub(super) fn as_type<const N: usize>(x: FlexTensor, dtype: DType) -> FlexTensor {
-    if x.dtype() == dtype { x } else { primitive::<Flex, N>(tensor(x).cast(FloatDType::from(dtype))) }
+    primitive::<Flex, N>(convert(tensor(x), FloatDType::from(dtype)))
 }
 
 /// The elements in order; copied where they do not lie so.
@@ -35,15 +36,15 @@ pub(super) fn filled(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) ->
 
 /// A tensor `[A, B, C, D]` whose last dimension lies in a row: views into a cache's buffers are read where they are.
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
-    data: &'a [f32],
+pub(super) struct View<'a, E = f32> {
+    data: &'a [E],
     start: usize,
     strides: [usize; 3],
     width: usize,
 }
 
-impl<'a> View<'a> {
-    /// Of a tensor that [`laid_out`] returned.
+impl<'a, E: Element + bytemuck::Pod> View<'a, E> {
+    /// Of a tensor of `E` that [`laid_out`] returned.
     pub(super) fn of(x: &'a FlexTensor) -> Self {
         let strides = x.layout().strides();
         let stride = |dim: usize| usize::try_from(strides[dim]).unwrap_or(0);
@@ -61,7 +62,7 @@ impl<'a> View<'a> {
     }
 
     /// `D` elements.
-    pub(super) fn get(&self, a: usize, b: usize, c: usize) -> &'a [f32] {
+    pub(super) fn get(&self, a: usize, b: usize, c: usize) -> &'a [E] {
         let start = self.start + a * self.strides[0] + b * self.strides[1] + c * self.strides[2];
         &self.data[start..start + self.width]
     }

@@ -1,22 +1,24 @@
 //! A tensor that grows.
 
-use anllm_kernels::{Kernels, put};
-use burn::tensor::Tensor;
+use anllm_kernels::{Kernels, convert, put};
 use burn::tensor::backend::Backend;
+use burn::tensor::{DType, FloatDType, Tensor};
 
-/// A tensor `[1, capacity, K, D]` filled from the front.
+/// A tensor `[1, capacity, K, D]` filled from the front, of floats of its own type whatever is written into it.
 #[derive(Debug, Clone)]
-pub(super) struct Buffer<B: Backend>(Option<Tensor<B, 4>>);
-
-impl<B: Kernels> Default for Buffer<B> {
-    fn default() -> Self {
-        Self(None)
-    }
+pub(super) struct Buffer<B: Backend> {
+    held: Option<Tensor<B, 4>>,
+    dtype: DType,
 }
 
 impl<B: Kernels> Buffer<B> {
     /// The smallest buffer, in entries.
     const SMALLEST: usize = 64;
+
+    /// An empty one.
+    pub(super) fn new(dtype: DType) -> Self {
+        Self { held: None, dtype }
+    }
 
     /// What a buffer grows to before it holds `entries`.
     pub(super) fn capacity_for(entries: usize) -> usize {
@@ -24,7 +26,7 @@ impl<B: Kernels> Buffer<B> {
     }
 
     pub(super) fn capacity(&self) -> usize {
-        self.0.as_ref().map_or(0, |t| t.dims()[1])
+        self.held.as_ref().map_or(0, |t| t.dims()[1])
     }
 
     /// Writes `entries` `[1, N, K, D]` from slot `start` on, growing as needed. In place where this is the only
@@ -39,11 +41,11 @@ impl<B: Kernels> Buffer<B> {
     pub(super) fn take(&mut self, start: usize, count: usize, entries: &Tensor<B, 4>) -> Tensor<B, 4> {
         let [_, _, heads, width] = entries.dims();
         let end = start + count;
-        match self.0.take() {
+        match self.held.take() {
             Some(buffer) if buffer.dims()[1] >= end => buffer,
             old => {
                 let capacity = Self::capacity_for(end);
-                let options = (&entries.device(), entries.dtype());
+                let options = (&entries.device(), self.dtype);
                 let grown = Tensor::zeros([1, capacity, heads, width], options);
                 let held = old.as_ref().map_or(0, |old| start.min(old.dims()[1]));
                 match old {
@@ -59,12 +61,12 @@ impl<B: Kernels> Buffer<B> {
 
     /// Takes the tensor back.
     pub(super) fn give(&mut self, buffer: Tensor<B, 4>) {
-        self.0 = Some(buffer);
+        self.held = Some(buffer);
     }
 
     /// The first `len` entries, `[1, len, K, D]`.
     pub(super) fn view(&self, len: usize) -> Tensor<B, 4> {
-        match &self.0 {
+        match &self.held {
             Some(buffer) => buffer.clone().narrow(1, 0, len),
             // Nothing was written, so that `len` is 0 and nobody looks; an empty tensor has no backend-neutral form.
             None => Tensor::zeros([1, 1, 1, 1], &B::Device::default()),
@@ -73,6 +75,7 @@ impl<B: Kernels> Buffer<B> {
 
     /// The first `len` entries followed by `entries`, `[1, len + N, K, D]`, as a tensor of its own.
     pub(super) fn joined(&self, len: usize, entries: Tensor<B, 4>) -> Tensor<B, 4> {
+        let entries = convert(entries, FloatDType::from(self.dtype));
         if len == 0 { entries } else { Tensor::cat(vec![self.view(len), entries], 1) }
     }
 }
@@ -91,7 +94,7 @@ mod tests {
     #[test]
     fn a_buffer_that_is_too_small_grows_wherever_it_is_written() {
         for start in [0, 1, 40, 60] {
-            let mut buffer = Buffer::<Flex>::default();
+            let mut buffer = Buffer::<Flex>::new(DType::F32);
             buffer.write(0, entries(0..60));
             buffer.write(start, entries(100..200));
             let found: Vec<f32> = buffer.view(start + 100).into_data().into_vec().unwrap();

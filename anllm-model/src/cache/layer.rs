@@ -1,8 +1,8 @@
 //! One layer's part of a cache: what the next tokens look at, and what stays of it.
 
-use anllm_kernels::{Kernels, Reaches, Sequence};
-use burn::tensor::Tensor;
+use anllm_kernels::{Kernels, Reaches, Sequence, convert};
 use burn::tensor::backend::Backend;
+use burn::tensor::{DType, FloatDType, Tensor};
 
 use super::buffer::Buffer;
 use super::chunk::{Chunk, Keep, Settle};
@@ -14,22 +14,22 @@ pub struct LayerCache<B: Backend> {
     values: Buffer<B>,
 }
 
-/// What a chunk's queries look at: the entries that were there and the chunk's own, `[1, S + T, K, D]` each.
+/// What a chunk's queries look at: the entries that were there and the chunk's own, `[1, S + T, K, D]` each, of the
+/// cache's type.
 pub(super) struct Held<B: Backend> {
     pub(super) keys: Tensor<B, 4>,
     pub(super) values: Tensor<B, 4>,
 }
 
-impl<B: Kernels> Default for LayerCache<B> {
-    fn default() -> Self {
-        Self { keys: Buffer::default(), values: Buffer::default() }
-    }
-}
-
 impl<B: Kernels> LayerCache<B> {
+    /// An empty layer for entries of `dtype`.
+    pub(super) fn new(dtype: DType) -> Self {
+        Self { keys: Buffer::new(dtype), values: Buffer::new(dtype) }
+    }
+
     /// A layer that holds these entries, `[1, S, K, D]` each.
-    pub(super) fn holding(keys: Tensor<B, 4>, values: Tensor<B, 4>) -> Self {
-        let mut layer = Self::default();
+    pub(super) fn holding(keys: Tensor<B, 4>, values: Tensor<B, 4>, dtype: DType) -> Self {
+        let mut layer = Self::new(dtype);
         layer.keys.write(0, keys);
         layer.values.write(0, values);
         layer
@@ -48,7 +48,8 @@ impl<B: Kernels> LayerCache<B> {
     pub(super) fn enter(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>, chunk: &Chunk<B>) -> Held<B> {
         let (cached, total) = (chunk.cached, chunk.cached + chunk.tokens);
         if let Some(Settle { start, count, rotary }) = &chunk.settle {
-            let turned = rotary.apply(self.keys.view(cached).narrow(1, *start, *count));
+            let keys = self.keys.view(cached).narrow(1, *start, *count);
+            let turned = rotary.apply(convert(keys, FloatDType::from(key.dtype())));
             self.keys.write(*start, turned);
         }
         match &chunk.keep {

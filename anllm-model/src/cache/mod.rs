@@ -3,7 +3,8 @@
 //! Each layer has two buffers `[1, capacity, K, D]` that grow by doubling, filled from the front with the entries in
 //! order of their row index: under the anchor policy `[anchors | tail]`. Keys are stored turned by their original
 //! positions and never touched again, but that under a policy that renumbers, an entry that will never be near again is
-//! turned to its rank, once. A decode step appends in place; an anchor's step then moves one entry.
+//! turned to its rank, once. A decode step appends in place; an anchor's step then moves one entry. Entries may be floats
+//! of fewer bits than the activations; a chunk's own tokens see each other's as they are held, too.
 
 mod buffer;
 mod chunk;
@@ -35,12 +36,13 @@ pub struct KvCache<B: Backend> {
 }
 
 impl<B: Kernels> KvCache<B> {
-    /// An empty cache for a decoder of this configuration whose activations are `dtype`.
+    /// An empty cache for a decoder of this configuration. Entries are held as floats of `dtype`, which need not be that of
+    /// the activations: one of 16 bits takes half of the memory, and rounds what is written.
     pub fn new(config: &ModelConfig, policy: Policy, dtype: DType) -> Self {
         Self {
             policy,
             ledger: Ledger::default(),
-            layers: vec![LayerCache::default(); config.layers],
+            layers: vec![LayerCache::new(dtype); config.layers],
             elements_per_entry: config.kv_elements(),
             dtype,
         }
@@ -59,6 +61,11 @@ impl<B: Kernels> KvCache<B> {
     /// The policy, for other sequences to share.
     pub fn shared_policy(&self) -> Policy {
         self.policy.clone()
+    }
+
+    /// The type of the entries.
+    pub fn dtype(&self) -> DType {
+        self.dtype
     }
 
     /// Which entries are held.

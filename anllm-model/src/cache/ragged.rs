@@ -1,8 +1,8 @@
 //! Attention of several sequences in one layer, each over its own cache.
 
-use anllm_kernels::{Kernels, Next, Reaches, ShapeError};
-use burn::tensor::Tensor;
+use anllm_kernels::{Kernels, Next, Reaches, ShapeError, convert};
 use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::chunk::{Chunk, Sight};
 use super::layer::{Held, LayerCache};
@@ -77,7 +77,8 @@ fn attend_one<B: Kernels>(projected: &Projected<B>, start: usize, part: &mut Par
 
 /// What the queries make of what they see.
 fn look<B: Kernels>(query: Tensor<B, 4>, held: &Held<B>, chunk: &Chunk<B>) -> Result<Tensor<B, 4>, ShapeError> {
-    let (key, value) = (held.keys.clone(), held.values.clone());
+    let seen = |of: &Tensor<B, 4>| convert(of.clone(), FloatDType::from(query.dtype()));
+    let (key, value) = (seen(&held.keys), seen(&held.values));
     match &chunk.sight {
         Sight::Reaches(reaches) => anllm_kernels::attend(query, key, value, reaches),
         Sight::Renumbered(renumbered) => renumbered.attend(query, key, value),

@@ -1,7 +1,7 @@
 //! Next-token cross-entropy with its gradient, worked out in chunks of positions: the logits of a batch over a
 //! vocabulary of 49,152 would be larger than the model.
 
-use anllm_kernels::{Kernels, pick, product};
+use anllm_kernels::{Kernels, Slope, add_product, product};
 use burn::module::ParamId;
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, IndexingUpdateOp, Int, Tensor, TensorData};
@@ -79,20 +79,28 @@ pub(crate) fn cross_entropy<B: Kernels>(
         let positions = indices(chunk.iter().map(|q| q.position as i32), &device);
         let answers = indices(chunk.iter().map(|q| q.answer as i32), &device).unsqueeze_dim::<2>(1);
         let states = hidden.clone().select(0, positions.clone());
-        let scores = Scores::of(states.clone(), &matrix);
-        losses.cross_entropy.extend(values(scores.surprise(answers.clone())));
-
+        let scores = logits(states.clone(), &matrix);
         // ∂/∂logits of the cross-entropy is p − onehot; of the divergence from a teacher, p − p_teacher.
-        let mut slope = scores.shares.clone();
-        let mut of_text = 1.0;
-        if let Some(teacher) = distillation {
-            let theirs = Scores::of(teacher.hidden.clone().select(0, positions.clone()), &teacher.head);
-            losses.divergence.extend(values(theirs.divergence(&scores)));
-            slope = slope - theirs.shares.mul_scalar(teacher.weight);
-            of_text -= teacher.weight;
-        }
-        let hit = Tensor::full([chunk.len(), 1], -of_text, (&device, slope.dtype()));
-        let slope = slope.scatter(1, answers, hit, IndexingUpdateOp::Add).mul_scalar(options.scale);
+        let of_text = distillation.map_or(1.0, |teacher| 1.0 - teacher.weight);
+        let ours = Slope { hit: of_text, scale: options.scale };
+        let slope = match distillation {
+            None => {
+                let found = anllm_kernels::cross_entropy(scores, answers, ours);
+                losses.cross_entropy.extend(values(found.surprise));
+                found.slope
+            }
+            Some(teacher) => {
+                let theirs = logits(teacher.hidden.clone().select(0, positions.clone()), &teacher.head);
+                let apart = theirs.clone() - scores.clone();
+                let found = anllm_kernels::cross_entropy(scores, answers.clone(), ours);
+                let taught = anllm_kernels::cross_entropy(theirs, answers, Slope { hit: 0.0, scale: 1.0 });
+                losses.cross_entropy.extend(values(found.surprise));
+                // Σ p_teacher·(log p_teacher − log p)
+                let divergence = (taught.slope.clone() * apart).sum_dim(1) - taught.log_sum + found.log_sum;
+                losses.divergence.extend(values(divergence));
+                found.slope - taught.slope.mul_scalar(teacher.weight * options.scale)
+            }
+        };
         let slope = slope.cast(dtype);
 
         let back = product(slope.clone(), matrix.clone());
@@ -102,10 +110,10 @@ pub(crate) fn cross_entropy<B: Kernels>(
             Learns::Row(parameter, token) => (parameter, slope.narrow(1, token as usize, 1)),
             Learns::All(parameter) => (parameter, slope),
         };
-        let part = product(slope.transpose(), states).cast(FloatDType::from(head.weight.dtype()));
+        let slope = slope.transpose();
         of_head = Some(match of_head {
-            Some((_, sum)) => (parameter, sum + part),
-            None => (parameter, part),
+            Some((_, sum)) => (parameter, add_product(sum, slope, states)),
+            None => (parameter, product(slope, states).cast(FloatDType::from(head.weight.dtype()))),
         });
     }
     if let Some((parameter, gradient)) = of_head {
@@ -126,41 +134,15 @@ pub(crate) fn surprise<B: Kernels>(
     let of_chunk = |chunk: &[Question]| {
         let positions = indices(chunk.iter().map(|q| q.position as i32), &device);
         let answers = indices(chunk.iter().map(|q| q.answer as i32), &device).unsqueeze_dim::<2>(1);
-        values(Scores::of(hidden.clone().select(0, positions), head).surprise(answers))
+        let scores = logits(hidden.clone().select(0, positions), head);
+        values(anllm_kernels::cross_entropy(scores, answers, Slope { hit: 0.0, scale: 1.0 }).surprise)
     };
     questions.chunks(at_once).flat_map(of_chunk).collect()
 }
 
-/// What a head says of `N` positions, in 32 bits.
-struct Scores<B: Backend> {
-    /// Logits less the largest of their row, `[N, V]`.
-    shifted: Tensor<B, 2>,
-    /// `log Σ exp(shifted)`, `[N, 1]`.
-    log_sum: Tensor<B, 2>,
-    /// Softmax, `[N, V]`.
-    shares: Tensor<B, 2>,
-}
-
-impl<B: Kernels> Scores<B> {
-    fn of(states: Tensor<B, 2>, head: &Tensor<B, 2>) -> Self {
-        let logits = product(states, head.clone().transpose()).cast(FloatDType::F32);
-        let highest = logits.clone().max_dim(1);
-        let shifted = logits - highest;
-        let weights = shifted.clone().exp();
-        let sum = weights.clone().sum_dim(1);
-        Self { shifted, log_sum: sum.clone().log(), shares: weights / sum }
-    }
-
-    /// `−log p(answer)`, `[N, 1]`.
-    fn surprise(&self, answers: Tensor<B, 2, Int>) -> Tensor<B, 2> {
-        self.log_sum.clone() - pick(self.shifted.clone(), answers)
-    }
-
-    /// `Σ p·(log p − log q)` of these shares from another's, `[N, 1]`.
-    fn divergence(&self, other: &Self) -> Tensor<B, 2> {
-        let difference = self.shifted.clone() - other.shifted.clone();
-        (self.shares.clone() * difference).sum_dim(1) - self.log_sum.clone() + other.log_sum.clone()
-    }
+/// The logits of `N` positions, `[N, V]` in 32 bits.
+fn logits<B: Kernels>(states: Tensor<B, 2>, head: &Tensor<B, 2>) -> Tensor<B, 2> {
+    product(states, head.clone().transpose()).cast(FloatDType::F32)
 }
 
 fn indices<B: Backend>(values: impl Iterator<Item = i32>, device: &B::Device) -> Tensor<B, 1, Int> {

@@ -21,6 +21,7 @@ struct Row {
     context: usize,
     policy: String,
     weights: String,
+    cache_dtype: String,
     /// Sequences at once.
     batch: usize,
     /// Tokens of all of them, per second.
@@ -92,6 +93,7 @@ fn measure<B: Kernels>(
         context,
         policy: kind.to_string(),
         weights: args.run.weights.to_string(),
+        cache_dtype: args.run.cache_dtype.unwrap_or(args.run.dtype).to_string(),
         batch,
         decode_tps_range: decode.ends(),
         decode_tps: decode,

@@ -1,6 +1,7 @@
 //! Reading a prompt and decoding behind it.
 //!
 //! Decoding is fed with the text's own tokens, so that anchors come as often as in text, whatever the model would say.
+//! All lengths and policies take turns in each round: what else the machine does in the meantime meets all of them alike.
 
 use std::time::Instant;
 
@@ -8,12 +9,12 @@ use anllm_core::{AnchorMatcher, PolicyKind, Span};
 use anllm_infer::Engine;
 use anllm_kernels::Kernels;
 use anllm_model::Checkpoint;
+use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::super::memory::Memory;
 use super::super::setup;
 use super::batch;
-use super::each;
 use super::spread::Spread;
 use crate::args::BenchArgs;
 use crate::device::{Task, run_on};
@@ -60,6 +61,7 @@ struct Row {
     context: usize,
     policy: String,
     weights: String,
+    cache_dtype: String,
     prefill_tps: Spread,
     prefill_tps_range: [f64; 2],
     decode_tps: Spread,
@@ -87,60 +89,101 @@ impl Task for Bench<'_> {
         if !args.batch.is_empty() {
             return batch::run(&engine, &ids, args, output);
         }
+        let kinds = super::policies(args);
+        let each = args.context.iter().flat_map(|context| kinds.iter().map(|kind| Series::new(*context, *kind)));
+        let mut each: Vec<Series> = each.collect();
+        // The first round warms up: shaders compile, buffers are found, pages come in.
+        for round in 0..=args.reps {
+            for series in &mut each {
+                output.progress(&format!("round {round} of {}: {} tokens, {}", args.reps, series.context, series.kind));
+                let measured = series.measure(&engine, &ids, args.new_tokens, round > 0);
+                output.progress_done();
+                measured?;
+            }
+        }
+        let mut table = Table::new();
         let header = ["context", "policy", "prefill tok/s", "decode tok/s", "cache", "peak memory"];
-        let measure = |context, kind| measure(&engine, &ids, context, kind, args);
-        each(args, output, &header, measure, |row: Row| {
-            vec![
+        table.load_preset(presets::NOTHING).set_header(header);
+        for series in each {
+            let row = series.row(args);
+            if output.is_json() {
+                output.json(&row)?;
+            }
+            table.add_row(vec![
                 row.context.to_string(),
                 row.policy,
                 row.prefill_tps.show(),
                 row.decode_tps.show(),
                 bytes(row.kv_bytes),
                 Memory::show(row.peak_rss_bytes),
-            ]
-        })
+            ]);
+        }
+        if output.is_json() { Ok(()) } else { output.text(&format!("{table}\n")) }
     }
 }
 
-fn measure<B: Kernels>(
-    engine: &Engine<B>,
-    ids: &[u32],
+/// The rounds of one length under one policy.
+struct Series {
     context: usize,
     kind: PolicyKind,
-    args: &BenchArgs,
-) -> anyhow::Result<Row> {
-    let (mut prefill, mut decode) = (Vec::new(), Vec::new());
-    let mut kv_bytes = 0;
-    Memory::forget_peak();
-    // The first round warms up: shaders compile, buffers are found, pages come in.
-    for round in 0..=args.reps {
-        let mut session = engine.session(kind.policy());
+    /// Tokens per second.
+    prefill: Vec<f64>,
+    /// Tokens per second.
+    decode: Vec<f64>,
+    /// Behind the last token.
+    kv_bytes: usize,
+    /// The most that a round took; of all rounds the least, since the allocator keeps what longer texts needed.
+    peak_rss_bytes: Option<u64>,
+}
+
+impl Series {
+    fn new(context: usize, kind: PolicyKind) -> Self {
+        Self { context, kind, prefill: Vec::new(), decode: Vec::new(), kv_bytes: 0, peak_rss_bytes: None }
+    }
+
+    fn measure<B: Kernels>(
+        &mut self,
+        engine: &Engine<B>,
+        ids: &[u32],
+        new_tokens: usize,
+        counts: bool,
+    ) -> anyhow::Result<()> {
+        let (context, following) = ids.split_at(self.context);
+        Memory::forget_peak();
+        let mut session = engine.session(self.kind.policy());
         let start = Instant::now();
-        engine.prefill(&mut session, &ids[..context])?;
+        engine.prefill(&mut session, context)?;
         let read = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        for id in &ids[context..context + args.new_tokens] {
+        for id in &following[..new_tokens] {
             engine.prefill(&mut session, std::slice::from_ref(id))?;
         }
         let written = start.elapsed().as_secs_f64();
-        kv_bytes = session.stats().bytes;
-        if round > 0 {
-            prefill.push(context as f64 / read);
-            decode.push(args.new_tokens as f64 / written);
+        self.kv_bytes = session.stats().bytes;
+        let peak = Memory::now().peak_memory_bytes;
+        self.peak_rss_bytes = self.peak_rss_bytes.into_iter().chain(peak).min();
+        if counts {
+            self.prefill.push(self.context as f64 / read);
+            self.decode.push(new_tokens as f64 / written);
+        }
+        Ok(())
+    }
+
+    fn row(self, args: &BenchArgs) -> Row {
+        let (prefill, decode) = (Spread::new(self.prefill), Spread::new(self.decode));
+        Row {
+            context: self.context,
+            policy: self.kind.to_string(),
+            weights: args.run.weights.to_string(),
+            cache_dtype: args.run.cache_dtype.unwrap_or(args.run.dtype).to_string(),
+            prefill_tps_range: prefill.ends(),
+            prefill_tps: prefill,
+            decode_tps_range: decode.ends(),
+            decode_tps: decode,
+            kv_bytes: self.kv_bytes,
+            peak_rss_bytes: self.peak_rss_bytes,
+            reps: args.reps,
+            threads: rayon::current_num_threads(),
         }
     }
-    let (prefill, decode) = (Spread::new(prefill), Spread::new(decode));
-    Ok(Row {
-        context,
-        policy: kind.to_string(),
-        weights: args.run.weights.to_string(),
-        prefill_tps_range: prefill.ends(),
-        prefill_tps: prefill,
-        decode_tps_range: decode.ends(),
-        decode_tps: decode,
-        kv_bytes,
-        peak_rss_bytes: Memory::now().peak_memory_bytes,
-        reps: args.reps,
-        threads: rayon::current_num_threads(),
-    })
 }

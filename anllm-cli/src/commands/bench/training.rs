@@ -7,11 +7,11 @@ use anllm_train::config::{LoraSection, MaskMode, TrainConfig};
 use anllm_train::data::Filling;
 use anllm_train::data::source::SourceConfig;
 use burn::backend::Autodiff;
+use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::super::memory::Memory;
 use super::super::setup;
-use super::each;
 use super::spread::Spread;
 use crate::args::BenchArgs;
 use crate::bundled;
@@ -71,26 +71,37 @@ impl Task for Bench<'_> {
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, mut config, output } = self;
+        let mut table = Table::new();
         let header = ["context", "mask", "trained", "tok/s", "waits for data", "peak memory"];
-        let measure = |context, kind| {
-            config.data.context = context;
-            config.train.mask = match kind {
-                PolicyKind::Full => MaskMode::Full,
-                PolicyKind::Anchor => MaskMode::Anchor,
-                other => anyhow::bail!("--train: there is no training under `{other}`\n  hint: --cache full or anchor"),
-            };
-            measure::<B>(&config, &device, kind, args)
-        };
-        each(args, output, &header, measure, |row: Row| {
-            vec![
-                row.context.to_string(),
-                row.policy,
-                row.trained.to_owned(),
-                row.train_tps.show(),
-                format!("{:.2} %", 100.0 * row.data_wait),
-                Memory::show(row.peak_rss_bytes),
-            ]
-        })
+        table.load_preset(presets::NOTHING).set_header(header);
+        for &context in &args.context {
+            for kind in super::policies(args) {
+                config.data.context = context;
+                config.train.mask = match kind {
+                    PolicyKind::Full => MaskMode::Full,
+                    PolicyKind::Anchor => MaskMode::Anchor,
+                    other => {
+                        anyhow::bail!("--train: there is no training under `{other}`\n  hint: --cache full or anchor")
+                    }
+                };
+                output.progress(&format!("{context} tokens, {kind}"));
+                let row = measure::<B>(&config, &device, kind, args);
+                output.progress_done();
+                let row = row?;
+                if output.is_json() {
+                    output.json(&row)?;
+                }
+                table.add_row(vec![
+                    row.context.to_string(),
+                    row.policy,
+                    row.trained.to_owned(),
+                    row.train_tps.show(),
+                    format!("{:.2} %", 100.0 * row.data_wait),
+                    Memory::show(row.peak_rss_bytes),
+                ]);
+            }
+        }
+        if output.is_json() { Ok(()) } else { output.text(&format!("{table}\n")) }
     }
 }
 

@@ -146,7 +146,7 @@ impl Task for Qa {
                     let outcome = self.one(&engine, asked, shots, mode, &stop)?;
                     let agreed = match (mode.name, &masked) {
                         (Mode::CACHE, Some(masked)) => {
-                            let dtype = engine.decoder().dtype();
+                            let dtype = engine.coarsest_dtype();
                             Some(agreement(&outcome.prepared, masked, &outcome.answers, dtype)?)
                         }
                         _ => None,

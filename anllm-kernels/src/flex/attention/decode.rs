@@ -1,4 +1,5 @@
-//! Attention of one token: the cache's own rows are read, once, from front to back, and nothing is copied.
+//! Attention of one token: the cache's own rows are read, once, from front to back, and nothing is copied. Entries of 16
+//! bits become floats of 32 a span at a time.
 //!
 //! Keys are cut into spans; each span gives every head the highest score, the sum of the shares and the weighted values
 //! against that score, and the spans' parts are joined at the end.
@@ -14,6 +15,7 @@ use super::super::exp::exp2;
 use super::super::tensors::{View, filled};
 use super::super::vectors::add_scaled;
 use super::Sizes;
+use super::entries::Entries;
 use crate::attention::{Attended, Reaches, SequencePrimitives};
 
 /// Keys that are looked at together.
@@ -35,13 +37,13 @@ pub(super) fn forward(
     reaches: &Reaches<Flex>,
 ) -> Attended<Flex> {
     let Sizes { rows, heads, width, .. } = sizes;
-    let (query, key, value) = (View::of(query), View::of(key), View::of(value));
+    let (query, key, value) = (View::of(query), Entries::of(key), Entries::of(value));
     let mut output = vec![0.0; rows * heads * width];
     let mut log_sum = vec![0.0; rows * heads];
     let outputs = output.chunks_exact_mut(heads * width).zip(log_sum.chunks_exact_mut(heads));
     for (row, (output, log_sum)) in outputs.enumerate() {
         let Some(slots) = Slots::of(reaches.row(row)) else { continue };
-        let token = Token { sizes, query: query.from(row, 0), key: key.from(row, 0), value: value.from(row, 0), slots };
+        let token = Token { sizes, query: query.from(row, 0), key: key.row(row), value: value.row(row), slots };
         token.attend(output, log_sum);
     }
     Attended { output: filled(output, [rows, 1, heads, width]), log_sum: filled(log_sum, [rows, 1, heads]) }
@@ -56,7 +58,7 @@ pub(super) fn next(query: &FlexTensor, held: &[SequencePrimitives<'_, Flex>]) ->
     let tokens = held.iter().enumerate().filter_map(|(number, held)| {
         let groups = held.keys.layout().shape()[2];
         let sizes = Sizes { rows: 1, tokens: 1, heads, keys: held.entries + 1, groups, width };
-        let (key, value) = (View::of(&held.keys), View::of(&held.values));
+        let (key, value) = (Entries::of(&held.keys), Entries::of(&held.values));
         Some(Token { sizes, query: query.from(0, number), key, value, slots: Slots::of(held.reaches.row(0))? })
     });
     let tokens: Vec<_> = tokens.collect();
@@ -74,9 +76,9 @@ struct Token<'a> {
     /// `[1, 1, H, D]`.
     query: View<'a>,
     /// `[1, S, K, D]`.
-    key: View<'a>,
+    key: Entries<'a>,
     /// `[1, S, K, D]`.
-    value: View<'a>,
+    value: Entries<'a>,
     slots: Slots<'a>,
 }
 
@@ -246,8 +248,10 @@ impl WithSimd for Look<'_> {
         let count = range.len();
         let (width, sharing) = (sizes.width, sizes.sharing());
         let slot = |number: usize| slots.get(range.start + number);
+        let mut room = Vec::new();
         for group in 0..sizes.groups {
-            let keys = |number: usize| key.get(0, slot(number), group);
+            let keys = key.of_group(group, count, slot, &mut room);
+            let keys = |number: usize| keys.get(number);
             let queries = |head: usize| query.get(0, 0, group * sharing + head);
             let scores = &mut scores[group * sharing * padded..(group + 1) * sharing * padded];
             for (number, scores) in scores.chunks_mut(HEADS * padded).enumerate() {
@@ -256,12 +260,12 @@ impl WithSimd for Look<'_> {
                 match [lines.next(), lines.next(), lines.next()] {
                     [Some(a), Some(b), Some(c)] => {
                         let queries = [queries(first), queries(first + 1), queries(first + 2)];
-                        products(simd, queries, keys, sizes.scale(), [a, b, c]);
+                        products(simd, queries, &keys, sizes.scale(), [a, b, c]);
                     }
                     [Some(a), Some(b), None] => {
-                        products(simd, [queries(first), queries(first + 1)], keys, sizes.scale(), [a, b]);
+                        products(simd, [queries(first), queries(first + 1)], &keys, sizes.scale(), [a, b]);
                     }
-                    [Some(a), ..] => products(simd, [queries(first)], keys, sizes.scale(), [a]),
+                    [Some(a), ..] => products(simd, [queries(first)], &keys, sizes.scale(), [a]),
                     [None, ..] => {}
                 }
             }
@@ -283,16 +287,17 @@ impl WithSimd for Look<'_> {
             part.sums[head] = simd.reduce_sum_f32s(sum);
         }
         for group in 0..sizes.groups {
-            let values = |number: usize| value.get(0, slot(number), group);
+            let values = value.of_group(group, count, slot, &mut room);
+            let values = |number: usize| values.get(number);
             let heads = group * sharing..(group + 1) * sharing;
             let mut outputs = part.values[heads.start * width..heads.end * width].chunks_mut(HEADS * width);
             for first in heads.clone().step_by(HEADS) {
                 let Some(output) = outputs.next() else { break };
                 let shares = |n: usize| &scores[(first + n) * padded..][..count];
                 match output.len() / width {
-                    1 => weighted(simd, [shares(0)], values, output),
-                    2 => weighted(simd, [shares(0), shares(1)], values, output),
-                    _ => weighted(simd, [shares(0), shares(1), shares(2)], values, output),
+                    1 => weighted(simd, [shares(0)], &values, output),
+                    2 => weighted(simd, [shares(0), shares(1)], &values, output),
+                    _ => weighted(simd, [shares(0), shares(1), shares(2)], &values, output),
                 }
             }
         }

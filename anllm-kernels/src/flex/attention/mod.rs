@@ -10,6 +10,7 @@
 
 mod backward;
 mod decode;
+mod entries;
 mod forward;
 mod pack;
 mod span;

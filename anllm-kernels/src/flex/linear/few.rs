@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::super::lanes::{self, Lanes, OnLanes};
-use super::stored::Stored;
+use super::super::stored::Stored;
 use crate::packed::ROWS as LANES;
 
 /// Rows whose sums fit into registers together.

@@ -9,15 +9,16 @@ mod rounded;
 mod tile;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use self::blocks::Multiplied;
 use self::rounded::{Rounded, rounded};
-use self::tile::{Rows, Unpacked};
-use super::lanes;
-use super::panel::{PAIR, Product, columns as columns_of, groups_at_once};
+use self::tile::Rows;
+use super::lanes::{self, Lanes};
+use super::panels::{Left, Right, multiply};
 use super::tensors::{filled, values};
 use crate::packed::{Blocks, PackedMatrix, ROWS, VALUES, each_type};
 
@@ -38,7 +39,15 @@ pub(super) fn times_packed_each<const W: usize>(x: &FlexTensor, weights: [&Packe
     }
     let results = match rows <= FEW {
         true => few(&x, rows, weights),
-        false => weights.map(|weight| each_type!(weight.blocks(), blocks => many(&x, rows, blocks, weight.dims()[0]))),
+        false => {
+            let left = Left::lines(&x, x.len() / rows);
+            let columns = left.inner / VALUES;
+            weights.map(|weight| {
+                let mut result = vec![0.0; rows * weight.dims()[0]];
+                each_type!(weight.blocks(), blocks => multiply(left, &Packed { blocks, columns }, &mut result, false));
+                result
+            })
+        }
     };
     let mut outs = weights.iter().map(|weight| weight.dims()[0]);
     results.map(|result| filled(result, [rows, outs.next().unwrap_or(0)]))
@@ -125,27 +134,27 @@ impl Piece<'_> {
     }
 }
 
-/// The same where the products are what takes time.
-fn many<T: Multiplied>(x: &[f32], rows: usize, blocks: &[T], out: usize) -> Vec<f32> {
-    let columns = x.len() / rows / VALUES;
-    let piece = groups_at_once(rows, columns * VALUES);
-    let mut result = vec![0.0; rows * out];
-    let pieces = columns_of(&mut result, out, piece * ROWS);
-    pieces.into_par_iter().zip(blocks.par_chunks(piece * columns)).for_each(|(mut into, blocks)| {
-        let width = columns * VALUES;
-        let mut panels = vec![[0.0; ROWS]; PAIR * width];
-        for (pair, blocks) in blocks.chunks(PAIR * columns).enumerate() {
-            let panels = &mut panels[..blocks.len() * VALUES];
-            lanes::run(Unpacked { blocks, panels });
-            lanes::run(Product { x, panels, width, into: &mut into, first: pair * PAIR * ROWS });
+/// Blocks `[groups, columns]` as the right matrix of a product, `[columns·32, groups·16]`.
+struct Packed<'a, T> {
+    blocks: &'a [T],
+    columns: usize,
+}
+
+impl<T: Multiplied> Right for Packed<'_, T> {
+    /// `inner` is whole blocks.
+    #[inline(always)]
+    fn fill<L: Lanes>(&self, lanes: L, first: usize, inner: Range<usize>, panel: &mut [[f32; ROWS]]) {
+        let start = first / ROWS * self.columns + inner.start / VALUES;
+        for (block, panel) in self.blocks[start..].iter().zip(panel.as_chunks_mut().0) {
+            block.unpack(lanes, panel);
         }
-    });
-    result
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::lanes::{Lanes, OnLanes, Plain};
+    use super::super::panels::{PAIR, Product};
     use super::*;
     use crate::packed::PackedType;
 
@@ -159,12 +168,15 @@ mod tests {
             let inputs = Inputs { rows, columns, floats: x, integers: &rounded(x) };
             Rows { inputs, blocks, sums: &mut few }.on(lanes);
             let width = columns * VALUES;
-            let mut panels = vec![[0.0; ROWS]; PAIR * width];
-            let pieces = columns_of(&mut many, out, PAIR * ROWS);
-            for (mut into, blocks) in pieces.into_iter().zip(blocks.chunks(PAIR * columns)) {
-                let panels = &mut panels[..blocks.len() * VALUES];
-                Unpacked { blocks, panels }.on(lanes);
-                Product { x, panels, width, into: &mut into, first: 0 }.on(lanes);
+            let mut panels = vec![[0.0; ROWS]; out / ROWS * width];
+            for (group, panel) in panels.chunks_exact_mut(width).enumerate() {
+                Packed { blocks, columns }.fill(lanes, group * ROWS, 0..width, panel);
+            }
+            let mut into: Vec<_> = many.chunks_exact_mut(out).collect();
+            for first in (0..out).step_by(PAIR * ROWS) {
+                let panels = &panels[first / ROWS * width..];
+                let panels = &panels[..panels.len().min(PAIR * width)];
+                Product { x, stride: width, panels, width, into: &mut into, first, more: false }.on(lanes);
             }
             [few, many]
         }

@@ -24,23 +24,6 @@ impl<T: Multiplied> OnLanes for Rows<'_, T> {
     }
 }
 
-/// Some sixteens of rows of the weights as panels.
-pub(super) struct Unpacked<'a, T> {
-    /// `[groups, columns]`.
-    pub(super) blocks: &'a [T],
-    /// `[groups·columns·32, 16]`.
-    pub(super) panels: &'a mut [[f32; ROWS]],
-}
-
-impl<T: Multiplied> OnLanes for Unpacked<'_, T> {
-    #[inline(always)]
-    fn on<L: Lanes>(self, lanes: L) {
-        for (block, panel) in self.blocks.iter().zip(self.panels.as_chunks_mut().0) {
-            block.unpack(lanes, panel);
-        }
-    }
-}
-
 /// Floats as 32-bit floats.
 #[inline(always)]
 pub(super) fn widen<L: Lanes, T: Floats>(lanes: L, block: &T, panel: &mut [[f32; ROWS]; VALUES]) {

@@ -4,7 +4,7 @@ use burn::tensor::DType;
 use burn_flex::FlexTensor;
 use half::{bf16, f16};
 
-use super::super::lanes::Lanes;
+use super::lanes::Lanes;
 use crate::packed::ROWS as LANES;
 
 /// An element.
