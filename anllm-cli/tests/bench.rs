@@ -34,12 +34,12 @@ fn every_length_under_both_policies() {
 
 #[test]
 fn a_cache_of_16_bits_is_half_as_large() {
-    let kept = |options: &str| {
-        let command = format!("bench --context 8 --new-tokens 4 --reps 1 {options}");
+    let kept = |dtype: &str| {
+        let command = format!("bench --context 8 --new-tokens 4 --reps 1 --cache-dtype {dtype}");
         rows(&mut on_model(&command, &fixture(ANY))).iter().map(|row| row["kv_bytes"].as_u64().unwrap()).sum::<u64>()
     };
-    assert_eq!(kept(""), 2 * kept("--cache-dtype f16"));
-    assert_eq!(kept("--cache-dtype f32"), 2 * kept("--cache-dtype bf16"));
+    assert_eq!(kept("f32"), 2 * kept("f16"));
+    assert_eq!(kept("f16"), kept("bf16"));
 }
 
 #[test]

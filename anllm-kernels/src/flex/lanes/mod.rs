@@ -68,6 +68,11 @@ pub(super) trait Lanes: Copy {
     /// The rows in order.
     fn rows(self, values: Self::Floats) -> [f32; ROWS];
 
+    /// Asks for the memory where a `T` will be read, if there is any. The processor does so by itself within a page, and
+    /// waits at the beginning of the next.
+    #[inline(always)]
+    fn fetch<T>(self, _: *const T) {}
+
     /// Eight numbers of eight rows each, turned: the rows' first numbers, then their second ones, and so on.
     fn turned(self, rows: [&[f32; 8]; 8]) -> [[f32; 8]; 8];
 }

@@ -1,13 +1,15 @@
 //! Lanes of AVX2 and AVX-512.
 
-use std::arch::x86_64::{__m256, __m256i, __m512};
+use std::arch::x86_64::{__m256, __m256i, __m512, _MM_HINT_T0};
 
 use pulp::x86::{V3, V4};
-use pulp::{cast, f32x8, f32x16, i8x16, i8x32, i16x16, i16x32, i32x8, i32x16, u16x8, u32x8, u32x16};
+use pulp::{cast, f32x8, f32x16, i8x16, i8x32, i16x8, i16x16, i16x32, i32x8, i32x16, u16x8, u32x8, u32x16};
 
-use super::{Lanes, Plain};
+use super::Lanes;
 use crate::packed::ROWS;
 
+/// Bytes that come from memory together.
+const LINE: usize = 64;
 /// The lowest nibble of both 16-bit halves.
 const LOW: u32 = 0x000F_000F;
 
@@ -107,6 +109,13 @@ impl Lanes for V4 {
     }
 
     #[inline(always)]
+    fn fetch<T>(self, ahead: *const T) {
+        for line in (0..size_of::<T>()).step_by(LINE) {
+            self.sse._mm_prefetch::<_MM_HINT_T0>(ahead.cast::<i8>().wrapping_add(line));
+        }
+    }
+
+    #[inline(always)]
     fn turned(self, rows: [&[f32; 8]; 8]) -> [[f32; 8]; 8] {
         (*self).turned(rows)
     }
@@ -169,9 +178,15 @@ impl Lanes for V3 {
         cast(*stored)
     }
 
+    /// The sign, drawn out to the left, is there already when the other bits have been moved to where a float has them; the
+    /// difference of the exponents' offsets is multiplied in.
     #[inline(always)]
     fn halves(self, stored: &[u16; ROWS]) -> Self::Floats {
-        cast(Plain.halves(stored))
+        let (kept, offset) = (self.splat_u32x8(0x8FFF_E000), self.splat_f32x8(f32::from_bits((127 + 112) << 23)));
+        let [a, b]: [i16x8; 2] = cast(*stored);
+        let a = self.shl_const_u32x8::<13>(cast(self.convert_i16x8_to_i32x8(a)));
+        let b = self.shl_const_u32x8::<13>(cast(self.convert_i16x8_to_i32x8(b)));
+        [self.mul_f32x8(cast(self.and_u32x8(a, kept)), offset), self.mul_f32x8(cast(self.and_u32x8(b, kept)), offset)]
     }
 
     #[inline(always)]
@@ -219,6 +234,13 @@ impl Lanes for V3 {
     #[inline(always)]
     fn rows(self, values: Self::Floats) -> [f32; ROWS] {
         cast(values)
+    }
+
+    #[inline(always)]
+    fn fetch<T>(self, ahead: *const T) {
+        for line in (0..size_of::<T>()).step_by(LINE) {
+            self.sse._mm_prefetch::<_MM_HINT_T0>(ahead.cast::<i8>().wrapping_add(line));
+        }
     }
 
     /// In three steps: pairs of rows by numbers, then fours, then the halves of vectors.

@@ -57,6 +57,7 @@ fn some_floats<L: Lanes, T: Floats, const N: usize>(lanes: L, x: &[f32], blocks:
     let x: [&[[f32; PART]]; N] = std::array::from_fn(|n| x[n * width..][..width].as_chunks().0);
     let mut totals = [lanes.floats(0.0); N];
     for (column, block) in blocks.iter().enumerate() {
+        lanes.fetch(blocks.as_ptr().wrapping_add(column + ahead::<T>()));
         for part in 0..VALUES / PART {
             let mut inputs = [&[0.0; PART]; N];
             let mut parts = [lanes.floats(0.0); N];
@@ -96,6 +97,12 @@ pub(super) fn unpack<L: Lanes, T: Scaled>(lanes: L, block: &T, panel: &mut [[f32
     }
 }
 
+/// How far ahead of what is multiplied weights are asked for, in blocks.
+const fn ahead<T>() -> usize {
+    const BYTES: usize = 4096;
+    BYTES.div_ceil(size_of::<T>())
+}
+
 /// Rows of integers, two at a time.
 #[inline(always)]
 pub(super) fn integers<L: Lanes, T: Scaled>(lanes: L, inputs: Inputs<'_>, blocks: &[T], sums: &mut [f32]) {
@@ -114,6 +121,7 @@ fn some_integers<L: Lanes, T: Scaled, const N: usize>(lanes: L, x: &[Rounded], b
     let columns = blocks.len();
     let mut totals = [lanes.floats(0.0); N];
     for (column, block) in blocks.iter().enumerate() {
+        lanes.fetch(blocks.as_ptr().wrapping_add(column + ahead::<T>()));
         let mut inputs = [&x[column]; N];
         for n in 1..N {
             inputs[n] = &x[n * columns + column];
