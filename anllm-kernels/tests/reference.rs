@@ -290,7 +290,7 @@ proptest! {
         rows in 1usize..40, width in 1usize..200, hit in 0.0f64..1.0, scale in 0.1f64..2.0, seed in any::<u64>(),
     ) {
         let scores = noise([rows, width], seed).mul_scalar(20.0);
-        let answers: Vec<i32> = (0..rows as u64).map(|row| ((seed ^ row * 7919) % width as u64) as i32).collect();
+        let answers: Vec<i32> = (0..rows as u64).map(|row| ((seed ^ (row * 7919)) % width as u64) as i32).collect();
         let answers = TensorData::new(answers, [rows, 1]);
         let slope = Slope { hit, scale };
         let plain = cross_entropy(scores.clone(), Tensor::from_data(answers.clone(), &Default::default()), slope);

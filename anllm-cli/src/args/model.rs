@@ -75,8 +75,8 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "ANLLM_DTYPE", value_enum, default_value_t = Dtype::F32)]
     pub(crate) dtype: Dtype,
 
-    /// Type of the keys and values that the cache holds; without it --dtype's. One of 16 bits takes half of the memory and
-    /// is read in half of the time; keys and values are rounded to it.
+    /// Type of the keys and values that the cache holds; without it --dtype's. One of 16 bits takes half of the
+    /// memory; keys and values are rounded to it.
     #[arg(long, env = "ANLLM_CACHE_DTYPE", value_enum, value_name = "DTYPE")]
     pub(crate) cache_dtype: Option<Dtype>,
 

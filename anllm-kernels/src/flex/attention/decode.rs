@@ -260,12 +260,12 @@ impl WithSimd for Look<'_> {
                 match [lines.next(), lines.next(), lines.next()] {
                     [Some(a), Some(b), Some(c)] => {
                         let queries = [queries(first), queries(first + 1), queries(first + 2)];
-                        products(simd, queries, &keys, sizes.scale(), [a, b, c]);
+                        products(simd, queries, keys, sizes.scale(), [a, b, c]);
                     }
                     [Some(a), Some(b), None] => {
-                        products(simd, [queries(first), queries(first + 1)], &keys, sizes.scale(), [a, b]);
+                        products(simd, [queries(first), queries(first + 1)], keys, sizes.scale(), [a, b]);
                     }
-                    [Some(a), ..] => products(simd, [queries(first)], &keys, sizes.scale(), [a]),
+                    [Some(a), ..] => products(simd, [queries(first)], keys, sizes.scale(), [a]),
                     [None, ..] => {}
                 }
             }
@@ -295,9 +295,9 @@ impl WithSimd for Look<'_> {
                 let Some(output) = outputs.next() else { break };
                 let shares = |n: usize| &scores[(first + n) * padded..][..count];
                 match output.len() / width {
-                    1 => weighted(simd, [shares(0)], &values, output),
-                    2 => weighted(simd, [shares(0), shares(1)], &values, output),
-                    _ => weighted(simd, [shares(0), shares(1), shares(2)], &values, output),
+                    1 => weighted(simd, [shares(0)], values, output),
+                    2 => weighted(simd, [shares(0), shares(1)], values, output),
+                    _ => weighted(simd, [shares(0), shares(1), shares(2)], values, output),
                 }
             }
         }
