@@ -27,7 +27,8 @@ pub struct Slope {
 }
 
 /// The cross-entropy of `answers`, `[N, 1]`, under the softmax of `scores`, `[N, V]` in 32 bits, and the gradient of the
-/// scores. It takes their place in memory where this is their only holder and the backend can.
+/// scores. It takes their place in memory where this is their only holder and the backend can. A row with a score that is
+/// not a number has a loss that is none.
 pub fn cross_entropy<B: Kernels>(
     scores: Tensor<B, 2>,
     answers: Tensor<B, 2, Int>,

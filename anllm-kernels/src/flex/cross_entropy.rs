@@ -10,7 +10,7 @@ use super::exp::exp2;
 use super::tensors::filled;
 use crate::cross_entropy::{CrossEntropy, Slope};
 
-/// None where scores or answers are of other types, or an answer is none of the scores.
+/// The scores again where they or the answers are of other types, or an answer is none of the scores.
 pub(super) fn cross_entropy(
     scores: FlexTensor,
     answers: &FlexTensor,

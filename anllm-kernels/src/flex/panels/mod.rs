@@ -125,7 +125,7 @@ impl<R: Right> OnLanes for Filled<'_, R> {
 }
 
 /// Cuts `result`, `[N, out]`, into pieces of `wide` columns: a slice of each row.
-pub(super) fn columns(result: &mut [f32], out: usize, wide: usize) -> Vec<Vec<&mut [f32]>> {
+fn columns(result: &mut [f32], out: usize, wide: usize) -> Vec<Vec<&mut [f32]>> {
     let rows = result.len() / out.max(1);
     let mut pieces: Vec<Vec<_>> = (0..out.div_ceil(wide)).map(|_| Vec::with_capacity(rows)).collect();
     for row in result.chunks_exact_mut(out.max(1)) {

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::super::lanes::{self, Lanes, OnLanes};
 
-/// Numbers that a vector of the smallest kind worth it turns at a time.
+/// Rows and columns that are turned together.
 const SIDE: usize = 8;
 /// Columns that one thread turns at a time.
 const WIDE: usize = 64;
