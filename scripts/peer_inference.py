@@ -5,12 +5,20 @@ on the same text, to compare with. One JSON object for each row, like `anllm ben
     python scripts/peer_inference.py --model models/smollm2 --text FILE --context 128,512,2048 [--peer llama|torch]
 
 PyTorch also runs under the dense anchor mask (`"policy": "anchor"`), prefill alone: its cache keeps everything.
+
+Everything is measured once in each round, so that what else the machine does meets all of it alike. `--beside` lets a
+command that prints such rows, `anllm bench … --reps 1 --json`, take part in each round:
+
+    python scripts/peer_inference.py --model models/smollm2 --text FILE --context 128,3800 --peer llama \\
+        --beside "anllm bench --model models/smollm2 --text FILE --context 128,3800 --cache anchor --reps 1 --json"
 """
 
 import argparse
 import json
 import pathlib
+import shlex
 import statistics
+import subprocess
 import time
 
 ENDS = (".", "!", "?")
@@ -20,20 +28,27 @@ def spread(name, speeds):
     return {name: statistics.median(speeds), f"{name}_range": [min(speeds), max(speeds)]}
 
 
-def rounds(args, context, read, write):
-    """Speeds of `read(ids)` and of `write(id)` for each following token; the first round warms up."""
-    prefill, decode = [], []
-    for _ in range(args.reps + 1):
-        began = time.perf_counter()
-        read(args.ids[:context])
-        between = time.perf_counter()
+def once(args, context, read, write):
+    """Tokens per second of `read(ids)`, and of `write(id)` for each following token where there is a `write`."""
+    began = time.perf_counter()
+    read(args.ids[:context])
+    between = time.perf_counter()
+    found = {"prefill_tps": context / (between - began)}
+    if write:
         for token in args.ids[context : context + args.new_tokens]:
             write(token)
-        ended = time.perf_counter()
-        prefill.append(context / (between - began))
-        decode.append(args.new_tokens / (ended - between))
-    row = spread("prefill_tps", prefill[1:])
-    return row | spread("decode_tps", decode[1:]) if args.new_tokens else row
+        found["decode_tps"] = args.new_tokens / (time.perf_counter() - between)
+    return found
+
+
+def beside(args):
+    """The rows of the command that takes part, by name, context and policy."""
+    if not args.beside:
+        return
+    shown = subprocess.run(shlex.split(args.beside), check=True, stdout=subprocess.PIPE, text=True).stdout
+    for row in map(json.loads, shown.splitlines()):
+        speeds = {key: row[key] for key in ("prefill_tps", "decode_tps") if row.get(key) is not None}
+        yield ("beside", row["context"], row["policy"]), speeds
 
 
 def llama(args, contexts):
@@ -49,8 +64,7 @@ def llama(args, contexts):
         model.eval(ids)
 
     for context in contexts:
-        row = rounds(args, context, read, lambda token: model.eval([token]))
-        yield f"llama-cpp-python {llama_cpp.__version__}", context, "full", row
+        yield (f"llama-cpp-python {llama_cpp.__version__}", context, "full"), read, lambda token: model.eval([token])
 
 
 def torch_peer(args, contexts):
@@ -85,9 +99,8 @@ def torch_peer(args, contexts):
 
     name = f"torch {torch.__version__}"
     for context in contexts:
-        yield name, context, "full", rounds(args, context, read, lambda t: step([t]))
-        alone = argparse.Namespace(**vars(args) | {"new_tokens": 0})
-        yield name, context, "anchor", rounds(alone, context, read_masked, None)
+        yield (name, context, "full"), read, lambda t: step([t])
+        yield (name, context, "anchor"), read_masked, None
 
 
 def main():
@@ -99,6 +112,7 @@ def main():
     parser.add_argument("--reps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peer", choices=["llama", "torch"], help="one of them; without it both")
+    parser.add_argument("--beside", help="a command whose rows, one JSON object a line, are measured in each round too")
     args = parser.parse_args()
     if args.model.is_dir():
         args.model = next(args.model.glob("*.gguf"))
@@ -109,10 +123,20 @@ def main():
     longest = max(contexts) + args.new_tokens
     ids = args.tokenizer(args.text.read_text()).input_ids
     args.ids = (ids * (longest // len(ids) + 1))[:longest]
-    for peer in [args.peer] if args.peer else ["llama", "torch"]:
-        for name, context, policy, row in {"llama": llama, "torch": torch_peer}[peer](args, contexts):
-            shared = {"peer": name, "context": context, "policy": policy, "reps": args.reps, "threads": args.threads}
-            print(json.dumps(shared | row), flush=True)
+    peers = {"llama": llama, "torch": torch_peer}
+    work = [work for peer in ([args.peer] if args.peer else peers) for work in peers[peer](args, contexts)]
+    measured = {}
+    for number in range(args.reps + 1):
+        found = [(row, once(args, row[1], read, write)) for row, read, write in work] + list(beside(args))
+        # The first round warms up.
+        for row, speeds in found if number else []:
+            for name, speed in speeds.items():
+                measured.setdefault(row, {}).setdefault(name, []).append(speed)
+    for (name, context, policy), speeds in measured.items():
+        row = {"peer": name, "context": context, "policy": policy, "reps": args.reps, "threads": args.threads}
+        for speed, all_of_it in speeds.items():
+            row |= spread(speed, all_of_it)
+        print(json.dumps(row), flush=True)
 
 
 main()

@@ -280,6 +280,8 @@ fn verification_reports_every_chunk_size() {
     let shown = text(command.write_stdin("One. Two. Three. ".repeat(20)));
     assert!(shown.starts_with("90 tokens, ") && shown.ends_with("ok: the cache changes nothing\n"), "{shown}");
     assert_eq!(shown.matches("chunks of ").count(), 4);
+    let mut command = on_model("verify --anchors ep --limit-tokens 90 --cache-dtype f16", &fixture(ANY));
+    assert!(text(&mut command).ends_with("ok: the cache changes no more than rounding its entries to 16 bits does\n"));
     // Without a rule there is nothing to reduce, and nothing differs.
     let found = object(&mut on_model("verify --anchors none --cache anchor", &fixture(ANY)));
     assert_eq!((&found["ok"], &found["anchors"]), (&json!(true), &json!(0)));

@@ -6,10 +6,13 @@
 use std::hint::black_box;
 
 use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Segments};
-use anllm_kernels::{PackedMatrix, PackedType, Reaches, attend, linear, linear_packed, put, rms_norm, rotate, swiglu};
+use anllm_kernels::{
+    PackedMatrix, PackedType, Reaches, Sequence, Slope, add_product, attend, attend_next, convert, cross_entropy,
+    linear, linear_packed, product, put, rms_norm, rotate, swiglu,
+};
 use burn::backend::Autodiff;
 use burn::tensor::activation::softmax;
-use burn::tensor::{Distribution, FloatDType, Tensor};
+use burn::tensor::{DType, Distribution, FloatDType, Int, Tensor};
 use burn_flex::Flex;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rayon::prelude::*;
@@ -21,6 +24,7 @@ const HEADS: [usize; 3] = [9, 3, 64];
 /// Widths of the model and of its MLP.
 const MODEL: usize = 576;
 const MLP: usize = 1536;
+const VOCABULARY: usize = 49152;
 
 fn noise<const N: usize>(shape: [usize; N]) -> Tensor<Flex, N> {
     Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Default::default())
@@ -107,16 +111,6 @@ fn attention(c: &mut Criterion) {
             black_box(run(true).sum().backward());
         });
     }
-    for cached in [150, 2048] {
-        let places = places(cached, 24);
-        let reaches = Reaches::<Flex>::new(vec![FullPolicy.reach(&places[cached - 1..], &places)]);
-        let (q, k, v) =
-            (noise([1, 1, heads, width]), noise([1, cached, groups, width]), noise([1, cached, groups, width]));
-        let (operations, bytes) = (4 * cached * heads * width, 2 * cached * groups * width * 4);
-        measure(c, &format!("attention of one token over {cached}"), operations, bytes, || {
-            black_box(attend(q.clone(), k.clone(), v.clone(), &reaches).unwrap());
-        });
-    }
     // The buffer changes hands, so that one holder is left each time.
     let buffer = std::sync::Mutex::new(Some(noise([1, 4096, groups, width])));
     let entry = noise([1, 1, groups, width]);
@@ -127,10 +121,34 @@ fn attention(c: &mut Criterion) {
     });
 }
 
+/// One token over what is held. A model reads one layer's entries after the other's, so that they come from memory: as
+/// many layers take turns as the nearer caches don't hold.
+fn next_token(c: &mut Criterion) {
+    const HELD: usize = 128 << 20;
+    let [heads, groups, width] = HEADS;
+    for (entries, kind, dtype) in [(150, "f32", DType::F32), (150, "f16", DType::F16), (2048, "f32", DType::F32)] {
+        let places = places(entries, 24);
+        let reaches = Reaches::<Flex>::new(vec![FullPolicy.reach(&places[entries - 1..], &places)]);
+        let (operations, bytes) = (4 * entries * heads * width, 2 * entries * groups * width * dtype.size());
+        let layer = || [(); 2].map(|()| noise([1, entries, groups, width]).cast(FloatDType::from(dtype)));
+        let layers: Vec<_> = (0..HELD / bytes).map(|_| Some(layer())).collect();
+        let layers = std::sync::Mutex::new((0, layers));
+        let [q, k, v] = [heads, groups, groups].map(|heads| noise([1, 1, heads, width]));
+        measure(c, &format!("one token over {entries} entries, {kind}"), operations, bytes, || {
+            let (next, layers) = &mut *layers.lock().unwrap();
+            *next = (*next + 1) % layers.len();
+            let [keys, values] = layers[*next].take().unwrap();
+            let held = Sequence { keys, values, entries: entries - 1, reaches: &reaches };
+            let found = attend_next(q.clone(), k.clone(), v.clone(), vec![held]).unwrap();
+            layers[*next] = found.held.into_iter().next();
+        });
+    }
+}
+
 fn products(c: &mut Criterion) {
     // One row is a decode step, a few are a batch of them, hundreds a prompt.
     let layer = [1, 2, 4, 7, 8, 16, 32, 64, 512].map(|rows| (rows, MLP, MODEL));
-    for (rows, out, width) in [(1, 49152, MODEL)].into_iter().chain(layer) {
+    for (rows, out, width) in [(1, VOCABULARY, MODEL)].into_iter().chain(layer) {
         let (x, weight) = (noise([rows, width]), noise([out, width]));
         let operations = 2 * rows * out * width;
         let others = rows * (width + out) * 4;
@@ -154,6 +172,37 @@ fn products(c: &mut Criterion) {
     }
 }
 
+/// What a step of training adds: the gradients of a linear layer, and the loss with those of the head.
+fn training(c: &mut Criterion) {
+    let tokens = 512;
+    let (x, weight, slope) = (noise([tokens, MODEL]), noise([MLP, MODEL]), noise([tokens, MLP]));
+    let (operations, bytes) = (2 * tokens * MLP * MODEL, (tokens * (MLP + MODEL) + MLP * MODEL) * 4);
+    measure(c, &format!("gradient of {tokens} × {MODEL} by {MLP}: of the rows"), operations, bytes, || {
+        black_box(product(slope.clone(), weight.clone()));
+    });
+    measure(c, &format!("gradient of {tokens} × {MODEL} by {MLP}: of the weight"), operations, bytes, || {
+        black_box(product(slope.clone().transpose(), x.clone()));
+    });
+    let tokens = 64;
+    let (x, slope) = (noise([tokens, MODEL]), noise([tokens, VOCABULARY]));
+    // The sum changes hands, so that one holder is left each time; it is read and written.
+    let sum = std::sync::Mutex::new(Some(noise([VOCABULARY, MODEL])));
+    let bytes = (tokens * (VOCABULARY + MODEL) + 2 * VOCABULARY * MODEL) * 4;
+    measure(c, &format!("head's gradient, {tokens} tokens, added"), 2 * tokens * VOCABULARY * MODEL, bytes, || {
+        let mut held = sum.lock().unwrap();
+        let changed = add_product(held.take().unwrap(), slope.clone().transpose(), x.clone());
+        *held = Some(changed);
+    });
+    let answers = Tensor::<Flex, 2, Int>::ones([tokens, 1], &Default::default());
+    let scores = std::sync::Mutex::new(Some(slope));
+    let numbers = tokens * VOCABULARY;
+    measure(c, &format!("cross-entropy and gradient, {tokens} tokens"), 6 * numbers, 3 * numbers * 4, || {
+        let mut held = scores.lock().unwrap();
+        let found = cross_entropy(held.take().unwrap(), answers.clone(), Slope { hit: 1.0, scale: 1.0 });
+        *held = Some(found.slope);
+    });
+}
+
 fn small(c: &mut Criterion) {
     let [heads, _, width] = HEADS;
     let tokens = 512;
@@ -165,6 +214,11 @@ fn small(c: &mut Criterion) {
     measure(c, "gate, 512 tokens", 5 * tokens * MLP, 3 * tokens * MLP * 4, || {
         black_box(swiglu(gate.clone(), up.clone()));
     });
+    for (kind, dtype) in [("bf16", FloatDType::BF16), ("f16", FloatDType::F16)] {
+        measure(c, &format!("to {kind}, 512 tokens"), tokens * MLP, tokens * MLP * 6, || {
+            black_box(convert(gate.clone(), dtype));
+        });
+    }
     let x = noise([1, tokens, heads, width]);
     let (cos, sin) = (noise([1, tokens, width / 2]), noise([1, tokens, width / 2]));
     measure(c, "rotation, 512 tokens", 3 * tokens * heads * width, 2 * tokens * heads * width * 4, || {
@@ -172,5 +226,5 @@ fn small(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, peaks, attention, products, small);
+criterion_group!(benches, peaks, attention, next_token, products, training, small);
 criterion_main!(benches);

@@ -329,6 +329,19 @@ fn keys_may_be_views_into_a_longer_buffer() {
     close("output", found, on_paper([query, view.clone(), view], &reaches).inner()).unwrap();
 }
 
+/// Spans are of equal length and even in number: with 961 keys the last one is empty.
+#[test]
+fn one_token_looks_at_any_number_of_keys() {
+    for keys in [1, 2, 31, 32, 33, 64, 65, 97, 961, 1500] {
+        let places = row(keys, 7);
+        let reaches = vec![FullPolicy.reach(&places[keys - 1..], &places)];
+        let [query, key, value] = [noise([1, 1, 6, 40], 1), noise([1, keys, 2, 40], 2), noise([1, keys, 2, 40], 3)];
+        let ours = Reaches::new(reaches.clone());
+        let found = attend(query.clone(), key.clone(), value.clone(), &ours).unwrap().inner();
+        close(&format!("{keys} keys"), found, on_paper([query, key, value], &reaches).inner()).unwrap();
+    }
+}
+
 #[test]
 fn entries_are_put_where_the_buffer_is() {
     let (buffer, entries) = (noise([1, 20, 2, 4], 1).inner(), noise([1, 3, 2, 4], 2).inner());

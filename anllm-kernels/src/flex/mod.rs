@@ -5,6 +5,7 @@ mod attention;
 mod convert;
 mod cross_entropy;
 mod exp;
+mod fetch;
 mod gate;
 mod lanes;
 mod linear;
@@ -16,6 +17,7 @@ mod rotary;
 mod stored;
 mod tensors;
 mod vectors;
+mod widen;
 
 use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor};
 use burn::tensor::{DType, FloatDType};

@@ -61,9 +61,34 @@ impl<'a, E: Element + bytemuck::Pod> View<'a, E> {
         Self { start: self.start + a * self.strides[0] + b * self.strides[1], ..self }
     }
 
+    /// What the tensor lies in, and perhaps others with it.
+    pub(super) fn data(&self) -> &'a [E] {
+        self.data
+    }
+
+    /// `D`.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Where `[a, b, c]` starts.
+    #[inline(always)]
+    pub(super) fn start(&self, a: usize, b: usize, c: usize) -> usize {
+        self.start + a * self.strides[0] + b * self.strides[1] + c * self.strides[2]
+    }
+
+    /// The elements of `[a, b]`, `count` times `D` of them, where they lie in a row; those of `[a, b, 0]` where not.
+    #[inline(always)]
+    pub(super) fn several(&self, a: usize, b: usize, count: usize) -> &'a [E] {
+        let count = if self.strides[2] == self.width { count } else { 1 };
+        let start = self.start(a, b, 0);
+        &self.data[start..start + count * self.width]
+    }
+
     /// `D` elements.
+    #[inline(always)]
     pub(super) fn get(&self, a: usize, b: usize, c: usize) -> &'a [E] {
-        let start = self.start + a * self.strides[0] + b * self.strides[1] + c * self.strides[2];
+        let start = self.start(a, b, c);
         &self.data[start..start + self.width]
     }
 }

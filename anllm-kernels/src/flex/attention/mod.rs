@@ -5,12 +5,11 @@
 //! reaches, then over the near ones, in blocks with an online softmax (Milakov and Gimelshein 2018); lanes that do not
 //! reach a key are masked there. The work is the visible pairs, rounded up to whole tiles; memory is the inputs' size.
 //!
-//! One token alone has no tile to fill, and a cache is not to be copied for it: `decode.rs` walks over the cache's own
+//! One token alone has no tile to fill, and a cache is not to be copied for it: `decode` walks over the cache's own
 //! rows.
 
 mod backward;
 mod decode;
-mod entries;
 mod forward;
 mod pack;
 mod span;

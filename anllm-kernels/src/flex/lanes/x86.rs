@@ -5,11 +5,10 @@ use std::arch::x86_64::{__m256, __m256i, __m512, _MM_HINT_T0};
 use pulp::x86::{V3, V4};
 use pulp::{cast, f32x8, f32x16, i8x16, i8x32, i16x8, i16x16, i16x32, i32x8, i32x16, u16x8, u32x8, u32x16};
 
+use super::super::fetch::LINE;
 use super::Lanes;
 use crate::packed::ROWS;
 
-/// Bytes that come from memory together.
-const LINE: usize = 64;
 /// The lowest nibble of both 16-bit halves.
 const LOW: u32 = 0x000F_000F;
 

@@ -9,7 +9,7 @@ mod rounded;
 mod tile;
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -22,8 +22,10 @@ use super::panels::{Left, Right, multiply};
 use super::tensors::{filled, values};
 use crate::packed::{Blocks, PackedMatrix, ROWS, VALUES, each_type};
 
-/// Bytes of weights that one thread takes at a time.
-const PIECE: usize = 1 << 15;
+/// Bytes of weights that one thread takes at a time, and into how many such pieces weights are cut if that allows: the
+/// smaller they are, the sooner threads come to the end together.
+const PIECE: RangeInclusive<usize> = 1 << 15..=1 << 17;
+const PIECES: usize = 64;
 /// Rows of `x` up to which they are few.
 const FEW: usize = 7;
 
@@ -76,13 +78,15 @@ fn few<const W: usize>(x: &[f32], rows: usize, weights: [&PackedMatrix; W]) -> [
     // `[groups, N, 16]` first: what a thread writes lies in a row.
     let mut sums = weights.map(|weight| vec![0.0; weight.dims()[0].div_ceil(ROWS) * rows * ROWS]);
     let mut pieces = Vec::new();
+    let bytes: usize = weights.iter().map(|weight| weight.bytes()).sum();
+    let piece = (bytes / PIECES).clamp(*PIECE.start(), *PIECE.end());
     for (weight, sums) in weights.iter().zip(&mut sums) {
-        let groups = (PIECE * sums.len() / (rows * ROWS) / weight.bytes().max(1)).max(1);
+        let groups = (piece * sums.len() / (rows * ROWS) / weight.bytes().max(1)).max(1);
         let starts = (0..).step_by(groups * inputs.columns);
         let each = sums.chunks_mut(groups * rows * ROWS).zip(starts);
         pieces.extend(each.map(|(sums, start)| Piece { inputs, blocks: weight.blocks(), start, sums }));
     }
-    pieces.into_par_iter().for_each(Piece::multiply);
+    pieces.into_par_iter().with_max_len(1).for_each(Piece::multiply);
     let mut outs = weights.iter().map(|weight| weight.dims()[0]);
     sums.map(|sums| in_rows(sums, rows, outs.next().unwrap_or(0)))
 }

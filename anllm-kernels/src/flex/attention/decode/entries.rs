@@ -1,0 +1,122 @@
+//! Entries of a cache, of whatever type it holds, as 32-bit floats.
+
+use burn::tensor::{DType, Element};
+use burn_flex::FlexTensor;
+use bytemuck::Pod;
+use half::{bf16, f16};
+
+use super::super::super::fetch::fetch;
+use super::super::super::tensors::View;
+use super::super::super::widen::Widen;
+use super::SPAN;
+
+/// Keys or values, `[B, S, K, D]`, where they lie.
+#[derive(Clone, Copy)]
+pub(super) enum Entries<'a> {
+    Single(View<'a>),
+    Half(View<'a, f16>),
+    Brain(View<'a, bf16>),
+}
+
+impl<'a> Entries<'a> {
+    /// Of a tensor that [`laid_out`](super::super::super::tensors::laid_out) returned, of one of these types.
+    pub(super) fn of(x: &'a FlexTensor) -> Self {
+        match x.dtype() {
+            DType::F16 => Self::Half(View::of(x)),
+            DType::BF16 => Self::Brain(View::of(x)),
+            _ => Self::Single(View::of(x)),
+        }
+    }
+
+    /// Those of row `row`.
+    pub(super) fn row(self, row: usize) -> Self {
+        match self {
+            Self::Single(view) => Self::Single(view.from(row, 0)),
+            Self::Half(view) => Self::Half(view.from(row, 0)),
+            Self::Brain(view) => Self::Brain(view.from(row, 0)),
+        }
+    }
+
+    /// Asks for the entry in `slot`, `heads` of them: where they lie side by side, all will come to be read, one after the
+    /// other.
+    #[inline(always)]
+    pub(super) fn fetch(self, slot: usize, heads: usize) {
+        match self {
+            Self::Single(view) => fetch(view.several(0, slot, heads)),
+            Self::Half(view) => fetch(view.several(0, slot, heads)),
+            Self::Brain(view) => fetch(view.several(0, slot, heads)),
+        }
+    }
+
+    /// The entries in `slots`, at most [`SPAN`]. Those that are no 32-bit floats become such in `room`.
+    #[inline(always)]
+    pub(super) fn lines<'b>(self, slots: &[usize], groups: usize, room: &'b mut Vec<f32>) -> Lines<'b>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Single(view) => {
+                let mut starts = [0; SPAN];
+                starts.iter_mut().zip(slots).for_each(|(start, slot)| *start = view.start(0, *slot, 0));
+                Lines {
+                    groups,
+                    numbers: view.data(),
+                    starts,
+                    next: view.start(0, 0, 1) - view.start(0, 0, 0),
+                    width: view.width(),
+                }
+            }
+            Self::Half(view) => Lines::widened(view, slots, groups, room),
+            Self::Brain(view) => Lines::widened(view, slots, groups, room),
+        }
+    }
+}
+
+/// Keys or values of some entries, `D` numbers for each entry and head.
+pub(super) struct Lines<'a> {
+    numbers: &'a [f32],
+    /// Where each entry starts.
+    starts: [usize; SPAN],
+    groups: usize,
+    /// From a head to the next.
+    next: usize,
+    /// `D`.
+    width: usize,
+}
+
+impl<'a> Lines<'a> {
+    #[inline(always)]
+    fn widened<E: Widen + Element + Pod>(
+        view: View<'_, E>,
+        slots: &[usize],
+        groups: usize,
+        room: &'a mut Vec<f32>,
+    ) -> Self {
+        let width = view.width();
+        room.resize(slots.len() * groups * width, 0.0);
+        let mut starts = [0; SPAN];
+        for number in 0..slots.len() {
+            starts[number] = number * groups * width;
+            for group in 0..groups {
+                let narrow = view.get(0, slots[number], group);
+                let wide = &mut room[starts[number] + group * width..][..width];
+                for (wide, narrow) in wide.iter_mut().zip(narrow) {
+                    *wide = narrow.wide();
+                }
+            }
+        }
+        Self { numbers: room, starts, groups, next: width, width }
+    }
+
+    /// How many heads there are.
+    pub(super) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// Head `group` of entry `number`.
+    #[inline(always)]
+    pub(super) fn get(&self, number: usize, group: usize) -> &'a [f32] {
+        let start = self.starts[number] + group * self.next;
+        &self.numbers[start..start + self.width]
+    }
+}

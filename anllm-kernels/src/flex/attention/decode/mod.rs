@@ -1,0 +1,116 @@
+//! Attention of one token: the cache's own rows are read, once, from front to back, and nothing is copied. Entries of 16
+//! bits become floats of 32 a span at a time.
+//!
+//! Keys are cut into spans; each span gives every head the highest score, the sum of the shares and the weighted values
+//! against that score, and the spans' parts are joined at the end.
+
+mod entries;
+mod look;
+mod parts;
+mod slots;
+
+use burn_flex::{Flex, FlexTensor};
+use rayon::prelude::*;
+
+use self::entries::Entries;
+use self::look::Span;
+use self::parts::{Part, Parts};
+use self::slots::Slots;
+use super::super::tensors::{View, filled};
+use super::Sizes;
+use crate::attention::{Attended, Reaches, SequencePrimitives};
+
+/// Keys that are looked at together, at most.
+const SPAN: usize = 32;
+/// Spans that are worth a thread's attention.
+const SPANS: usize = 2;
+/// Products of a query's and a key's numbers that are worth a thread's attention, where others have tokens of their own.
+const WORK: usize = 1 << 16;
+
+/// `query` `[B, 1, H, D]` over `key` and `value` `[B, S, K, D]`.
+pub(super) fn forward(
+    sizes: Sizes,
+    query: &FlexTensor,
+    key: &FlexTensor,
+    value: &FlexTensor,
+    reaches: &Reaches<Flex>,
+) -> Attended<Flex> {
+    let Sizes { rows, heads, width, .. } = sizes;
+    let (query, key, value) = (View::of(query), Entries::of(key), Entries::of(value));
+    let mut output = vec![0.0; rows * heads * width];
+    let mut log_sum = vec![0.0; rows * heads];
+    let outputs = output.chunks_exact_mut(heads * width).zip(log_sum.chunks_exact_mut(heads));
+    for (row, (output, log_sum)) in outputs.enumerate() {
+        let Some(slots) = Slots::of(reaches.row(row)) else { continue };
+        let token = Token { sizes, query: query.from(row, 0), key: key.row(row), value: value.row(row), slots };
+        token.attend(output, log_sum);
+    }
+    Attended { output: filled(output, [rows, 1, heads, width]), log_sum: filled(log_sum, [rows, 1, heads]) }
+}
+
+/// `query` `[1, N, H, D]`, each over what its sequence holds.
+pub(super) fn next(query: &FlexTensor, held: &[SequencePrimitives<'_, Flex>]) -> FlexTensor {
+    let shape = query.layout().shape().clone();
+    let (heads, width) = (shape[2], shape[3]);
+    let query = View::of(query);
+    // All reach something: none is left out, and tokens and outputs go in step.
+    let tokens = held.iter().enumerate().filter_map(|(number, held)| {
+        let groups = held.keys.layout().shape()[2];
+        let sizes = Sizes { rows: 1, tokens: 1, heads, keys: held.entries + 1, groups, width };
+        let (key, value) = (Entries::of(&held.keys), Entries::of(&held.values));
+        Some(Token { sizes, query: query.from(0, number), key, value, slots: Slots::of(held.reaches.row(0))? })
+    });
+    let tokens: Vec<_> = tokens.collect();
+    let keys: usize = tokens.iter().map(|token| token.slots.count()).sum();
+    let at_once = WORK * tokens.len() / (keys * heads * width).max(1);
+    let mut output = vec![0.0; shape.num_elements()];
+    let each = output.par_chunks_exact_mut(heads * width).zip(&tokens).with_min_len(at_once.max(1));
+    each.for_each(|(output, token)| token.attend(output, &mut vec![0.0; heads]));
+    filled(output, shape)
+}
+
+/// One query and what it reaches.
+struct Token<'a> {
+    sizes: Sizes,
+    /// `[1, 1, H, D]`.
+    query: View<'a>,
+    /// `[1, S, K, D]`.
+    key: Entries<'a>,
+    /// `[1, S, K, D]`.
+    value: Entries<'a>,
+    slots: Slots<'a>,
+}
+
+impl Token<'_> {
+    /// Writes `output`, `[H, D]`, and `log_sum`, `[H]`.
+    fn attend(&self, output: &mut [f32], log_sum: &mut [f32]) {
+        let Sizes { heads, width, .. } = self.sizes;
+        let count = self.slots.count();
+        let spans = spans(count);
+        if spans == 1 {
+            // Nothing to join, and too little for several threads.
+            let (mut highest, mut sums) = (vec![0.0; heads], vec![0.0; heads]);
+            let span = Span { token: self, range: 0..count };
+            span.take(Part { highest: &mut highest, sums: &mut sums, values: output });
+            for (head, output) in output.chunks_exact_mut(width).enumerate() {
+                output.iter_mut().for_each(|value| *value /= sums[head]);
+                log_sum[head] = highest[head] * std::f32::consts::LN_2 + sums[head].ln();
+            }
+            return;
+        }
+        let each = count.div_ceil(spans);
+        let mut parts = Parts::new(spans, heads, width);
+        parts.each().with_min_len(SPANS).enumerate().for_each(|(number, part)| {
+            Span { token: self, range: (number * each).min(count)..((number + 1) * each).min(count) }.take(part);
+        });
+        parts.join(output, log_sum);
+    }
+}
+
+/// How many spans of equal length so many keys make: an even number, for threads to share.
+fn spans(keys: usize) -> usize {
+    match keys.div_ceil(SPAN) {
+        0 | 1 => 1,
+        several => several.next_multiple_of(2),
+    }
+}

@@ -1,0 +1,67 @@
+//! What the spans of a token's keys give, and how they become one.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// What the spans give.
+pub(super) struct Parts {
+    heads: usize,
+    width: usize,
+    /// `[spans, H]`, as powers of two.
+    highest: Vec<f32>,
+    /// `[spans, H]`.
+    sums: Vec<f32>,
+    /// `[spans, H, D]`.
+    values: Vec<f32>,
+}
+
+/// Where one span writes.
+pub(super) struct Part<'a> {
+    /// `[H]`, as powers of two; −∞ without keys.
+    pub(super) highest: &'a mut [f32],
+    /// `[H]`.
+    pub(super) sums: &'a mut [f32],
+    /// `[H, D]`.
+    pub(super) values: &'a mut [f32],
+}
+
+impl Parts {
+    pub(super) fn new(spans: usize, heads: usize, width: usize) -> Self {
+        let (highest, sums) = (vec![f32::NEG_INFINITY; spans * heads], vec![0.0; spans * heads]);
+        Self { heads, width, highest, sums, values: vec![0.0; spans * heads * width] }
+    }
+
+    /// One for each span, in order.
+    pub(super) fn each(&mut self) -> impl IndexedParallelIterator<Item = Part<'_>> {
+        let each = self.highest.par_chunks_mut(self.heads).zip(self.sums.par_chunks_mut(self.heads));
+        let each = each.zip(self.values.par_chunks_mut(self.heads * self.width));
+        each.map(|((highest, sums), values)| Part { highest, sums, values })
+    }
+
+    /// Adds to `output`, `[H, D]`, which is 0, and writes `log_sum`, `[H]`.
+    pub(super) fn join(mut self, output: &mut [f32], log_sum: &mut [f32]) {
+        Arch::new().dispatch(|| {
+            for (head, (output, log_sum)) in output.chunks_exact_mut(self.width).zip(log_sum).enumerate() {
+                *log_sum = self.join_head(head, output);
+            }
+        });
+    }
+
+    /// One head's output; returns the logarithm of its sum.
+    #[inline(always)]
+    fn join_head(&mut self, head: usize, output: &mut [f32]) -> f32 {
+        let most = self.highest[head..].iter().step_by(self.heads).copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut sum = 0.0;
+        let sums = self.sums[head..].iter().step_by(self.heads);
+        for (weight, part) in self.highest[head..].iter_mut().step_by(self.heads).zip(sums) {
+            *weight = (*weight - most).exp2();
+            sum += part * *weight;
+        }
+        let values = self.values.chunks_exact(self.width).skip(head).step_by(self.heads);
+        for (values, weight) in values.zip(self.highest[head..].iter().step_by(self.heads)) {
+            let weight = weight / sum;
+            output.iter_mut().zip(values).for_each(|(output, value)| *output += value * weight);
+        }
+        most * std::f32::consts::LN_2 + sum.ln()
+    }
+}
