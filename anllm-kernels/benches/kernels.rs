@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Segments};
 use anllm_kernels::{
@@ -33,7 +34,7 @@ fn noise<const N: usize>(shape: [usize; N]) -> Tensor<Flex, N> {
 /// Measures `work`, whose operations and bytes are known, on a thread of the pool, as in the program.
 fn measure(criterion: &mut Criterion, name: &str, operations: usize, bytes: usize, work: impl Fn() + Sync) {
     let mut group = criterion.benchmark_group("kernels");
-    group.sample_size(10);
+    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::ElementsAndBytes { elements: operations as u64, bytes: bytes as u64 });
     group.bench_function(name, |bencher| {
         bencher.iter_custom(|rounds| {

@@ -23,8 +23,10 @@ pub(super) struct Rounded {
     pub(super) fine_sum: i32,
 }
 
-/// A fine step, in coarse ones: half a coarse step is 32,767 of them.
-pub(super) const FINE: f32 = 1.0 / 65_534.0;
+/// Fine steps in a coarse one: half a coarse step is 32,767 of them.
+const FINER: f32 = 65_534.0;
+/// A fine step, in coarse ones.
+pub(super) const FINE: f32 = 1.0 / FINER;
 /// The greatest integer.
 const MOST: f32 = 32_767.0;
 /// Adding this leaves a float no bits for fractions: its lowest 16 bits are the rounded number's.
@@ -34,11 +36,12 @@ impl Rounded {
     #[inline(always)]
     fn of(values: &[f32; VALUES]) -> Self {
         let mut highest = [0.0f32; 8];
-        let mut finite = [true; 8];
+        // 0, but for values that are not finite: what is not a number must not become one.
+        let mut flaw = [0.0f32; 8];
         for values in values.as_chunks::<8>().0 {
             for i in 0..8 {
                 highest[i] = highest[i].max(values[i].abs());
-                finite[i] &= values[i].is_finite();
+                flaw[i] += values[i] * 0.0;
             }
         }
         let highest = highest.iter().fold(0.0f32, |a, b| a.max(*b));
@@ -50,15 +53,14 @@ impl Rounded {
             let steps = values[i] * inverse;
             let rounded = steps + ROUNDER;
             coarse[i] = rounded.to_bits() as i16;
-            fine[i] = ((steps - (rounded - ROUNDER)) / FINE + ROUNDER).to_bits() as i16;
+            fine[i] = ((steps - (rounded - ROUNDER)) * FINER + ROUNDER).to_bits() as i16;
             coarse_sum += i32::from(coarse[i]);
             fine_sum += i32::from(fine[i]);
         }
         Self {
             coarse: bytemuck::cast(coarse),
             fine: bytemuck::cast(fine),
-            // What is not a number must not become one.
-            scale: if finite == [true; 8] { highest / MOST } else { f32::NAN },
+            scale: if flaw.iter().sum::<f32>() == 0.0 { highest / MOST } else { f32::NAN },
             coarse_sum,
             fine_sum,
         }
