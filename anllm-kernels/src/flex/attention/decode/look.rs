@@ -260,16 +260,15 @@ impl Weigh<'_> {
         let mut sums = [[simd.splat_f32s(0.0); M]; N];
         for number in 0..self.count {
             let value = S::as_simd_f32s(&self.values.get(number, self.group)[own.clone()]).0;
-            for n in 0..N {
+            for (n, sums) in sums.iter_mut().enumerate() {
                 let share = simd.splat_f32s(self.shares[n * self.padded + number]);
-                for m in 0..M {
-                    sums[n][m] = simd.mul_add_f32s(value[m], share, sums[n][m]);
+                for (sum, value) in sums.iter_mut().zip(value) {
+                    *sum = simd.mul_add_f32s(*value, share, *sum);
                 }
             }
         }
-        for n in 0..N {
-            let output = S::as_mut_simd_f32s(&mut output[n * width..(n + 1) * width][own.clone()]).0;
-            output[..M].copy_from_slice(&sums[n]);
+        for (sums, output) in sums.iter().zip(output.chunks_exact_mut(width)) {
+            S::as_mut_simd_f32s(&mut output[own.clone()]).0[..M].copy_from_slice(sums);
         }
         M
     }
