@@ -10,7 +10,7 @@ use anllm_model::{Checkpoint, Framing, Tokenizer};
 
 use super::prefix;
 use super::setup::{self, Rules};
-use crate::args::VerifyArgs;
+use crate::args::{Dtype, VerifyArgs};
 use crate::device::{Task, run_on};
 use crate::output::Output;
 
@@ -46,7 +46,7 @@ pub(crate) fn run(args: VerifyArgs, output: &Output) -> anyhow::Result<()> {
     let chunks = args.chunks.iter().map(|text| chunk_size(text, ids.len())).collect::<anyhow::Result<Vec<_>>>()?;
     let policy = rules.policy.name();
     let device = args.run.device;
-    let rounds = args.run.cache_dtype.is_some_and(|entries| entries != args.run.dtype);
+    let rounds = args.run.cache_dtype.is_some_and(|entries| entries != args.run.dtype && entries != Dtype::F32);
     let result = run_on(device, Verify { args, checkpoint, rules, demonstrations, ids, chunks })?;
     match output.is_json() {
         true => output.json(&result)?,
@@ -109,7 +109,7 @@ impl Task for Verify {
     }
 }
 
-/// `rounds` where entries have fewer bits than what is computed with.
+/// `rounds` where entries are of 16 bits and what is computed with is not of the same type.
 fn summary(result: &Verification, policy: &str, rounds: bool) -> String {
     let mut text = format!("{} tokens, {} anchors, cache {policy}\n", result.tokens, result.anchors);
     for row in &result.chunks {
