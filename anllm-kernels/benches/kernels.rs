@@ -87,23 +87,26 @@ fn dense(query: Tensor<A, 4>, key: Tensor<A, 4>, value: Tensor<A, 4>, reaches: &
 
 fn attention(c: &mut Criterion) {
     let [heads, groups, width] = HEADS;
-    for (tokens, ours) in [(512, true), (4096, true), (4096, false)] {
+    for (tokens, kind) in [(512, "anchor"), (4096, "anchor"), (4096, "full"), (4096, "dense mask")] {
         let places = places(tokens, 24);
-        let reach = AnchorPolicy.reach(&places, &places);
+        let reach = match kind {
+            "full" => FullPolicy.reach(&places, &places),
+            _ => AnchorPolicy.reach(&places, &places),
+        };
         let reaches = Reaches::<A>::new(vec![reach.clone()]);
-        let visible = if ours { reach.pairs() } else { tokens * tokens };
+        let dense_mask = kind == "dense mask";
+        let visible = if dense_mask { tokens * tokens } else { reach.pairs() };
         // Two products forward; five backward, the scores once more among them.
         let operations = 2 * visible * heads * width;
         let inputs = [heads, groups, groups].map(|heads| noise([1, tokens, heads, width]));
         let bytes = tokens * (2 * heads + 2 * groups) * width * 4;
         let run = |learn: bool| {
             let [q, k, v] = inputs.clone().map(|x| Tensor::<A, 4>::from_inner(x).set_require_grad(learn));
-            match ours {
-                true => attend(q, k, v, &reaches).unwrap(),
-                false => dense(q, k, v, &reach),
+            match dense_mask {
+                true => dense(q, k, v, &reach),
+                false => attend(q, k, v, &reaches).unwrap(),
             }
         };
-        let kind = if ours { "anchor" } else { "dense mask" };
         measure(c, &format!("attention forward, {kind}, {tokens} tokens"), 2 * operations, bytes, || {
             black_box(run(false));
         });

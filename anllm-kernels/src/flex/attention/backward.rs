@@ -14,9 +14,9 @@ use rayon::prelude::*;
 use super::super::exp::exp2;
 use super::super::tensors::{View, filled, values};
 use super::Sizes;
-use super::pack::{STRIP, lines, strips};
+use super::pack::{STRIP, quads, strips};
 use super::span::Part;
-use super::tile::{BLOCK, HIDDEN, Lanes, gather, lie, products, scatter, stand};
+use super::tile::{BLOCK, HIDDEN, Lanes, Quads, gather, lie, products, scatter, stand};
 use crate::attention::{AttentionGradients, Reaches};
 
 /// Tokens of a span, at least. Each span sums the gradients of its keys by itself; the sums are added in order.
@@ -133,7 +133,7 @@ fn add(from: &[f32], to: &mut [f32]) {
 #[derive(Default)]
 struct Packed {
     key_strips: Vec<f32>,
-    key_lines: Vec<f32>,
+    key_quads: Vec<f32>,
     value_strips: Vec<f32>,
 }
 
@@ -186,7 +186,7 @@ impl WithSimd for Span<'_> {
         for group in 0..groups {
             for (part, packed) in parts.iter().zip(&mut packed) {
                 strips(inputs.key, row, &part.slots, group, width, &mut packed.key_strips);
-                lines(inputs.key, row, &part.slots, group, width, &mut packed.key_lines);
+                quads(inputs.key, row, &part.slots, group, width, &mut packed.key_quads);
                 strips(inputs.value, row, &part.slots, group, width, &mut packed.value_strips);
             }
             for head in group * sizes.sharing()..(group + 1) * sizes.sharing() {
@@ -224,8 +224,8 @@ impl<S: Simd> Tile<S> {
     fn new(simd: S, width: usize, vectors: usize) -> Self {
         let zero = simd.splat_f32s(0.0);
         Self {
-            queries: Vec::new(),
-            slopes: Vec::new(),
+            queries: vec![zero; width],
+            slopes: vec![zero; width],
             query_lines: vec![zero; S::F32_LANES * vectors],
             slope_lines: vec![zero; S::F32_LANES * vectors],
             of_queries: vec![zero; width],
@@ -240,9 +240,8 @@ impl<S: Simd> Tile<S> {
         let TilePlace { row, token, head, count } = place;
         let query = |lane: usize| inputs.query.get(row, token + lane, head);
         let slope = |lane: usize| inputs.slope.get(row, token + lane, head);
-        let width = self.of_queries.len();
-        stand::<S>(query, count, sizes.scale(), width, &mut self.queries);
-        stand::<S>(slope, count, 1.0, width, &mut self.slopes);
+        stand::<S>(query, count, sizes.scale(), &mut self.queries);
+        stand::<S>(slope, count, 1.0, &mut self.slopes);
         lay::<S>(query, count, sizes.scale() * std::f32::consts::LN_2, &mut self.query_lines);
         lay::<S>(slope, count, 1.0, &mut self.slope_lines);
         self.of_queries.fill(simd.splat_f32s(0.0));
@@ -277,24 +276,25 @@ impl<S: Simd> Tile<S> {
             return;
         }
         let lanes = Lanes::new(simd, &part.ranges[tokens]);
-        let mut shares = [simd.splat_f32s(0.0); BLOCK];
-        let mut slopes = [simd.splat_f32s(0.0); BLOCK];
+        let mut shares = [[simd.splat_f32s(0.0); BLOCK]];
+        let mut slopes = [[simd.splat_f32s(0.0); BLOCK]];
         for first in (walk.start / STRIP * STRIP..walk.end).step_by(BLOCK) {
             let count = (walk.end - first).min(BLOCK);
             let whole = count.next_multiple_of(STRIP);
             let place = first * width..(first + whole) * width;
-            products(simd, &self.queries, &packed.key_strips[place.clone()], &mut shares[..whole]);
-            products(simd, &self.slopes, &packed.value_strips[place], &mut slopes[..whole]);
-            let (shares, slopes) = (&mut shares[..count], &mut slopes[..count]);
-            lanes.hide(simd, first, shares, HIDDEN);
-            for (share, slope) in shares.iter_mut().zip(&mut *slopes) {
+            products::<S, 1, STRIP>(simd, &self.queries, &packed.key_strips[place.clone()], &mut shares);
+            products::<S, 1, STRIP>(simd, &self.slopes, &packed.value_strips[place], &mut slopes);
+            lanes.hide(simd, first, &mut shares[0][..count], HIDDEN);
+            for (share, slope) in shares[0][..count].iter_mut().zip(&mut slopes[0]) {
                 *share = exp2(simd, simd.sub_f32s(*share, self.log_sum));
                 *slope = simd.mul_f32s(*share, simd.sub_f32s(*slope, self.mean));
             }
-            gather(simd, slopes, &packed.key_lines[first * width..(first + count) * width], &mut self.of_queries);
+            let keys = Quads { elements: &packed.key_quads, keys: part.slots.len() };
+            let decay = [simd.splat_f32s(1.0)];
+            gather::<S, 1, 2>(simd, &slopes, keys, first..first + count, decay, &mut self.of_queries);
             let place = first * vectors..(first + count) * vectors;
-            scatter(simd, slopes, &self.query_lines, &mut of_keys[place.clone()]);
-            scatter(simd, shares, &self.slope_lines, &mut of_values[place]);
+            scatter(simd, &slopes[0][..count], &self.query_lines, &mut of_keys[place.clone()]);
+            scatter(simd, &shares[0][..count], &self.slope_lines, &mut of_values[place]);
         }
     }
 }

@@ -8,13 +8,20 @@ use rayon::prelude::*;
 use super::super::exp::exp2;
 use super::super::tensors::{View, filled};
 use super::Sizes;
-use super::pack::{STRIP, lines, strips};
+use super::pack::{STRIP, quads, strips};
 use super::span::Part;
-use super::tile::{BLOCK, HIDDEN, Lanes, gather, lie, products, stand};
+use super::tile::{BLOCK, HIDDEN, Lanes, Quads, gather, lie, products, stand};
 use crate::attention::{Attended, Reaches};
+use std::ops::Range;
 
 /// Tokens that one thread takes at a time. Keys are laid out again for each span.
-const SPAN: usize = 64;
+const SPAN: usize = 96;
+/// Keys that are laid out together: they stay in the second nearest cache while all queries of the span, and of the heads
+/// that share them, go over them.
+const KEYS: usize = 4 * BLOCK;
+/// Vectors of queries that go over keys together where they can: a number of a key, once in a register, is multiplied into
+/// all of them.
+const TOGETHER: usize = 2;
 
 pub(super) fn forward(
     sizes: Sizes,
@@ -64,14 +71,6 @@ struct Span<'a> {
     log_sum: &'a mut [f32],
 }
 
-/// A tile's running softmax.
-struct Running<S: Simd> {
-    highest: S::f32s,
-    sum: S::f32s,
-    /// `[D]`.
-    values: Vec<S::f32s>,
-}
-
 impl WithSimd for Span<'_> {
     type Output = ();
 
@@ -79,94 +78,209 @@ impl WithSimd for Span<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { sizes, query, key, value, reach, row, first, output, log_sum } = self;
         let Sizes { heads, groups, width, .. } = sizes;
-        let lanes = S::F32_LANES;
+        let sharing = sizes.sharing();
         let tokens = log_sum.len() / heads;
         let parts = [Part::far(reach, first..first + tokens), Part::near(reach, first..first + tokens)];
-        let mut keys = [Vec::new(), Vec::new()];
-        let mut values = [Vec::new(), Vec::new()];
-        let mut tile: Vec<S::f32s> = Vec::new();
-        let mut running = Running::<S> {
-            highest: simd.splat_f32s(HIDDEN),
-            sum: simd.splat_f32s(0.0),
-            values: vec![simd.splat_f32s(0.0); width],
-        };
+        let sights = [sights(simd, &parts[0], tokens), sights(simd, &parts[1], tokens)];
+        let mut tiles = Tiles::new(simd, sharing, tokens, width);
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
         for group in 0..groups {
-            for (number, part) in parts.iter().enumerate() {
-                strips(key, row, &part.slots, group, width, &mut keys[number]);
-                lines(value, row, &part.slots, group, width, &mut values[number]);
+            let head = group * sharing;
+            tiles.fill(simd, sizes.scale(), |own, token| query.get(row, first + token, head + own));
+            for (part, sights) in parts.iter().zip(&sights) {
+                for start in (0..part.slots.len()).step_by(KEYS) {
+                    let chunk = start..(start + KEYS).min(part.slots.len());
+                    strips(key, row, &part.slots[chunk.clone()], group, width, &mut keys);
+                    quads(value, row, &part.slots[chunk.clone()], group, width, &mut values);
+                    let values = Quads { elements: &values, keys: chunk.len() };
+                    tiles.walk(simd, sights, Chunk { keys: &keys, values, range: chunk });
+                }
             }
-            for head in group * sizes.sharing()..(group + 1) * sizes.sharing() {
-                for start in (0..tokens).step_by(lanes) {
-                    let count = lanes.min(tokens - start);
-                    let token = |lane: usize| query.get(row, first + start + lane, head);
-                    stand::<S>(token, count, sizes.scale(), width, &mut tile);
-                    running.clear(simd);
-                    for (part, (keys, values)) in parts.iter().zip(keys.iter().zip(&values)) {
-                        running.walk(simd, &tile, part, start..start + count, keys, values);
+            tiles.finish(|own, token, values, lane, highest, sum| {
+                let place = token * heads + head + own;
+                lie::<S>(values, lane, 1.0 / sum, &mut output[place * width..(place + 1) * width]);
+                log_sum[place] = highest * std::f32::consts::LN_2 + sum.ln();
+            });
+        }
+    }
+}
+
+/// What a vector of queries goes over, of a part's keys.
+struct Sight<S: Simd> {
+    /// From the first key that one of them reaches to the last.
+    walk: Range<usize>,
+    lanes: Lanes<S>,
+}
+
+/// Of each vector of a span's queries.
+#[inline(always)]
+fn sights<S: Simd>(simd: S, part: &Part, tokens: usize) -> Vec<Sight<S>> {
+    let mut sights = Vec::new();
+    for start in (0..tokens).step_by(S::F32_LANES) {
+        let own = start..(start + S::F32_LANES).min(tokens);
+        sights.push(Sight { walk: part.walk(own.clone()), lanes: Lanes::new(simd, &part.ranges[own]) });
+    }
+    sights
+}
+
+/// Some of a part's keys, laid out.
+struct Chunk<'a> {
+    /// In strips.
+    keys: &'a [f32],
+    values: Quads<'a>,
+    /// Which of the part's keys they are.
+    range: Range<usize>,
+}
+
+impl Chunk<'_> {
+    /// What a walk has in common with the chunk.
+    #[inline(always)]
+    fn part_of(&self, walk: &Range<usize>) -> Range<usize> {
+        walk.start.max(self.range.start)..walk.end.min(self.range.end)
+    }
+}
+
+/// A span's queries of the heads that share keys, with their running softmaxes.
+struct Tiles<S: Simd> {
+    /// Of each head.
+    tokens: usize,
+    width: usize,
+    /// `[heads, vectors, D]`.
+    queries: Vec<S::f32s>,
+    /// `[heads, vectors]`.
+    highest: Vec<S::f32s>,
+    /// `[heads, vectors]`.
+    sums: Vec<S::f32s>,
+    /// `[heads, vectors, D]`.
+    values: Vec<S::f32s>,
+}
+
+impl<S: Simd> Tiles<S> {
+    #[inline(always)]
+    fn new(simd: S, heads: usize, tokens: usize, width: usize) -> Self {
+        let vectors = heads * tokens.div_ceil(S::F32_LANES);
+        let zero = simd.splat_f32s(0.0);
+        Self {
+            tokens,
+            width,
+            queries: vec![zero; vectors * width],
+            highest: vec![zero; vectors],
+            sums: vec![zero; vectors],
+            values: vec![zero; vectors * width],
+        }
+    }
+
+    /// Takes in the queries, and forgets all keys. `query` is told a head and a token.
+    #[inline(always)]
+    fn fill<'a>(&mut self, simd: S, scale: f32, query: impl Fn(usize, usize) -> &'a [f32]) {
+        let of_head = self.tokens.div_ceil(S::F32_LANES);
+        for (number, queries) in self.queries.chunks_exact_mut(self.width).enumerate() {
+            let (head, start) = (number / of_head, number % of_head * S::F32_LANES);
+            let count = S::F32_LANES.min(self.tokens - start);
+            stand::<S>(|lane| query(head, start + lane), count, scale, queries);
+        }
+        self.highest.fill(simd.splat_f32s(HIDDEN));
+        self.sums.fill(simd.splat_f32s(0.0));
+        self.values.fill(simd.splat_f32s(0.0));
+    }
+
+    /// Takes in the keys of a chunk. Vectors go over them together where that takes in few more keys than each would by
+    /// itself: segments are often shorter than such a tile.
+    #[inline(always)]
+    fn walk(&mut self, simd: S, sights: &[Sight<S>], chunk: Chunk<'_>) {
+        for first in (0..self.highest.len()).step_by(sights.len()) {
+            let mut number = 0;
+            while number < sights.len() {
+                match sights[number..].first_chunk::<TOGETHER>().and_then(|sights| together(sights, &chunk)) {
+                    Some(keys) => {
+                        let sights = &sights[number..];
+                        match S::REGISTER_COUNT > 16 {
+                            true => self.take::<TOGETHER, 8, 2>(simd, first + number, sights, keys, &chunk),
+                            false => self.take::<TOGETHER, 4, 1>(simd, first + number, sights, keys, &chunk),
+                        }
+                        number += TOGETHER;
                     }
-                    let highest: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&running.highest));
-                    let sum: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&running.sum));
-                    for lane in 0..count {
-                        let place = (start + lane) * heads + head;
-                        let line = &mut output[place * width..(place + 1) * width];
-                        lie::<S>(&running.values, lane, 1.0 / sum[lane], line);
-                        log_sum[place] = highest[lane] * std::f32::consts::LN_2 + sum[lane].ln();
+                    None => {
+                        let keys = chunk.part_of(&sights[number].walk);
+                        if !keys.is_empty() {
+                            self.take::<1, 8, 2>(simd, first + number, &sights[number..], keys, &chunk);
+                        }
+                        number += 1;
                     }
                 }
             }
         }
     }
-}
 
-impl<S: Simd> Running<S> {
+    /// Takes in the `keys` of a chunk for `V` vectors, from number `first` on, `K` keys at a time.
     #[inline(always)]
-    fn clear(&mut self, simd: S) {
-        self.highest = simd.splat_f32s(HIDDEN);
-        self.sum = simd.splat_f32s(0.0);
-        self.values.fill(simd.splat_f32s(0.0));
-    }
-
-    /// Takes in the keys of a part that the queries `tokens` of the span reach.
-    #[inline(always)]
-    fn walk(
+    fn take<const V: usize, const K: usize, const Q: usize>(
         &mut self,
         simd: S,
-        tile: &[S::f32s],
-        part: &Part,
-        tokens: std::ops::Range<usize>,
-        keys: &[f32],
-        values: &[f32],
+        first: usize,
+        sights: &[Sight<S>],
+        keys: Range<usize>,
+        chunk: &Chunk<'_>,
     ) {
-        let width = tile.len();
-        let walk = part.walk(tokens.clone());
-        if walk.is_empty() {
-            return;
-        }
-        let lanes = Lanes::new(simd, &part.ranges[tokens]);
-        let mut scores = [simd.splat_f32s(0.0); BLOCK];
-        for first in (walk.start / STRIP * STRIP..walk.end).step_by(BLOCK) {
-            let count = (walk.end - first).min(BLOCK);
-            let strips = count.div_ceil(STRIP);
-            let scores = &mut scores[..strips * STRIP];
-            products(simd, tile, &keys[first * width..(first + strips * STRIP) * width], scores);
-            let scores = &mut scores[..count];
-            lanes.hide(simd, first, scores, HIDDEN);
-            let mut highest = self.highest;
-            for score in &*scores {
-                highest = simd.max_f32s(highest, *score);
+        let width = self.width;
+        let queries = &self.queries[first * width..(first + V) * width];
+        let values = &mut self.values[first * width..(first + V) * width];
+        let (highest, sums) = (&mut self.highest[first..first + V], &mut self.sums[first..first + V]);
+        let sights = &sights[..V];
+        let mut scores = [[simd.splat_f32s(0.0); BLOCK]; V];
+        let (start, end) = (keys.start - chunk.range.start, keys.end - chunk.range.start);
+        for block in (start / STRIP * STRIP..end).step_by(BLOCK) {
+            let count = (end - block).min(BLOCK);
+            let whole = count.next_multiple_of(STRIP);
+            products::<S, V, K>(simd, queries, &chunk.keys[block * width..(block + whole) * width], &mut scores);
+            let mut decay = [simd.splat_f32s(0.0); V];
+            for v in 0..V {
+                let scores = &mut scores[v][..count];
+                sights[v].lanes.hide(simd, chunk.range.start + block, scores, HIDDEN);
+                let mut most = highest[v];
+                for score in &*scores {
+                    most = simd.max_f32s(most, *score);
+                }
+                decay[v] = exp2(simd, simd.sub_f32s(highest[v], most));
+                let mut sum = simd.mul_f32s(sums[v], decay[v]);
+                for score in &mut *scores {
+                    *score = exp2(simd, simd.sub_f32s(*score, most));
+                    sum = simd.add_f32s(sum, *score);
+                }
+                (highest[v], sums[v]) = (most, sum);
             }
-            let shrink = exp2(simd, simd.sub_f32s(self.highest, highest));
-            let mut sum = simd.mul_f32s(self.sum, shrink);
-            for score in &mut *scores {
-                *score = exp2(simd, simd.sub_f32s(*score, highest));
-                sum = simd.add_f32s(sum, *score);
-            }
-            for value in &mut self.values {
-                *value = simd.mul_f32s(*value, shrink);
-            }
-            gather(simd, scores, &values[first * width..(first + count) * width], &mut self.values);
-            self.highest = highest;
-            self.sum = sum;
+            gather::<S, V, Q>(simd, &scores, chunk.values, block..block + count, decay, values);
         }
     }
+
+    /// Tells `finish`, for each head and token, its vector of values, `[D]`, its lane there, and the highest score and
+    /// the sum against which they are.
+    #[inline(always)]
+    fn finish(&self, mut finish: impl FnMut(usize, usize, &[S::f32s], usize, f32, f32)) {
+        let of_head = self.tokens.div_ceil(S::F32_LANES);
+        let (highest, sums): (&[f32], &[f32]) = (bytemuck::cast_slice(&self.highest), bytemuck::cast_slice(&self.sums));
+        for (number, values) in self.values.chunks_exact(self.width).enumerate() {
+            let (head, start) = (number / of_head, number % of_head * S::F32_LANES);
+            for lane in 0..S::F32_LANES.min(self.tokens - start) {
+                let place = number * S::F32_LANES + lane;
+                finish(head, start + lane, values, lane, highest[place], sums[place]);
+            }
+        }
+    }
+}
+
+/// The keys of a chunk that vectors go over together, where that is worth it.
+#[inline(always)]
+fn together<S: Simd>(sights: &[Sight<S>; TOGETHER], chunk: &Chunk<'_>) -> Option<Range<usize>> {
+    let mut each = 0;
+    let mut all = chunk.range.end..chunk.range.start;
+    for sight in sights {
+        let keys = chunk.part_of(&sight.walk);
+        if keys.is_empty() {
+            return None;
+        }
+        each += keys.len();
+        all = all.start.min(keys.start)..all.end.max(keys.end);
+    }
+    (4 * TOGETHER * all.len() <= 5 * each).then_some(all)
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use super::pack::STRIP;
+use super::pack::{QUAD, STRIP};
 
 /// Keys of one step of the online softmax.
 pub(super) const BLOCK: usize = 4 * STRIP;
@@ -12,20 +12,13 @@ pub(super) const BLOCK: usize = 4 * STRIP;
 /// The score of a key that a lane does not reach: its power is 0.
 pub(super) const HIDDEN: f32 = -1e30;
 
-/// A tile's queries or gradients, element by element: `[D]` vectors whose lanes are tokens. Lanes beyond the last token
-/// are 0.
+/// A tile's queries or gradients, element by element: `out` `[D]` are vectors whose lanes are tokens. Lanes beyond the last
+/// token are 0.
 #[inline(always)]
-pub(super) fn stand<'a, S: Simd>(
-    token: impl Fn(usize) -> &'a [f32],
-    count: usize,
-    scale: f32,
-    width: usize,
-    out: &mut Vec<S::f32s>,
-) {
+pub(super) fn stand<'a, S: Simd>(token: impl Fn(usize) -> &'a [f32], count: usize, scale: f32, out: &mut [S::f32s]) {
     let lanes = S::F32_LANES;
-    out.clear();
-    out.resize(width, bytemuck::Zeroable::zeroed());
     let flat: &mut [f32] = bytemuck::cast_slice_mut(out);
+    flat.fill(0.0);
     for lane in 0..count {
         for (x, place) in token(lane).iter().zip(flat[lane..].iter_mut().step_by(lanes)) {
             *place = *x * scale;
@@ -42,17 +35,40 @@ pub(super) fn lie<S: Simd>(tile: &[S::f32s], lane: usize, scale: f32, line: &mut
     }
 }
 
-/// Products of the tile with the strips that hold the keys of `block`: one vector for each key.
+/// A block's scores, or what becomes of them: one vector for each key, of each of `V` vectors of queries.
+pub(super) type Scores<S, const V: usize> = [[<S as Simd>::f32s; BLOCK]; V];
+
+/// Products of `V` vectors of queries, `tile` `[V, D]`, with the strips that hold a block's keys, `K` keys at a time.
 #[inline(always)]
-pub(super) fn products<S: Simd>(simd: S, tile: &[S::f32s], strips: &[f32], out: &mut [S::f32s]) {
-    for (strip, out) in strips.chunks_exact(tile.len() * STRIP).zip(out.chunks_exact_mut(STRIP)) {
-        let mut sums = [simd.splat_f32s(0.0); STRIP];
-        for (query, keys) in tile.iter().zip(strip.chunks_exact(STRIP)) {
-            for (sum, key) in sums.iter_mut().zip(keys) {
-                *sum = simd.mul_add_f32s(*query, simd.splat_f32s(*key), *sum);
+pub(super) fn products<S: Simd, const V: usize, const K: usize>(
+    simd: S,
+    tile: &[S::f32s],
+    strips: &[f32],
+    out: &mut Scores<S, V>,
+) {
+    let width = tile.len() / V;
+    let mut queries: [&[S::f32s]; V] = [&[]; V];
+    for v in 0..V {
+        queries[v] = &tile[v * width..][..width];
+    }
+    for (number, strip) in strips.chunks_exact(width * STRIP).enumerate() {
+        let strip = &strip.as_chunks::<STRIP>().0[..width];
+        for part in (0..STRIP).step_by(K) {
+            let mut sums = [[simd.splat_f32s(0.0); V]; K];
+            for i in 0..width {
+                for k in 0..K {
+                    let key = simd.splat_f32s(strip[i][part + k]);
+                    for v in 0..V {
+                        sums[k][v] = simd.mul_add_f32s(queries[v][i], key, sums[k][v]);
+                    }
+                }
+            }
+            for k in 0..K {
+                for v in 0..V {
+                    out[v][number * STRIP + part + k] = sums[k][v];
+                }
             }
         }
-        out.copy_from_slice(&sums);
     }
 }
 
@@ -99,26 +115,60 @@ impl<S: Simd> Lanes<S> {
     }
 }
 
-/// Adds `Σ weight · line` over keys to the tile's sums, `[D]`: `lines` is `[keys, D]`.
+/// Vectors of some keys, as [`quads`](super::pack::quads) lays them out.
+#[derive(Clone, Copy)]
+pub(super) struct Quads<'a> {
+    /// `[quads, keys, QUAD]`.
+    pub(super) elements: &'a [f32],
+    /// How many keys were laid out.
+    pub(super) keys: usize,
+}
+
+/// `sums = decay · sums + Σ weight · vector` over the keys `block`, for `V` vectors of queries, `Q` quads of elements at
+/// a time: `sums` is `[V, D]`.
 #[inline(always)]
-pub(super) fn gather<S: Simd>(simd: S, weights: &[S::f32s], lines: &[f32], sums: &mut [S::f32s]) {
-    const AT_ONCE: usize = 8;
-    let width = sums.len();
-    let mut start = 0;
-    while start + AT_ONCE <= width {
-        let mut held = [simd.splat_f32s(0.0); AT_ONCE];
-        held.copy_from_slice(&sums[start..start + AT_ONCE]);
-        for (weight, line) in weights.iter().zip(lines.chunks_exact(width)) {
-            for (sum, x) in held.iter_mut().zip(&line[start..start + AT_ONCE]) {
-                *sum = simd.mul_add_f32s(*weight, simd.splat_f32s(*x), *sum);
+pub(super) fn gather<S: Simd, const V: usize, const Q: usize>(
+    simd: S,
+    weights: &Scores<S, V>,
+    quads: Quads<'_>,
+    block: Range<usize>,
+    decay: [S::f32s; V],
+    sums: &mut [S::f32s],
+) {
+    let width = sums.len() / V;
+    let count = block.len();
+    let elements = quads.elements.as_chunks::<QUAD>().0;
+    let mut shares: [&[S::f32s]; V] = [&[]; V];
+    for v in 0..V {
+        shares[v] = &weights[v][..count];
+    }
+    for first in (0..width.div_ceil(QUAD)).step_by(Q) {
+        let mut lines: [&[[f32; QUAD]]; Q] = [&[]; Q];
+        let mut held = [[[simd.splat_f32s(0.0); V]; QUAD]; Q];
+        for q in 0..Q {
+            lines[q] = &elements[(first + q) * quads.keys + block.start..][..count];
+            for e in 0..QUAD.min(width.saturating_sub((first + q) * QUAD)) {
+                for v in 0..V {
+                    held[q][e][v] = simd.mul_f32s(sums[v * width + (first + q) * QUAD + e], decay[v]);
+                }
             }
         }
-        sums[start..start + AT_ONCE].copy_from_slice(&held);
-        start += AT_ONCE;
-    }
-    for (element, sum) in sums.iter_mut().enumerate().skip(start) {
-        for (weight, line) in weights.iter().zip(lines.chunks_exact(width)) {
-            *sum = simd.mul_add_f32s(*weight, simd.splat_f32s(line[element]), *sum);
+        for key in 0..count {
+            for q in 0..Q {
+                for e in 0..QUAD {
+                    let x = simd.splat_f32s(lines[q][key][e]);
+                    for v in 0..V {
+                        held[q][e][v] = simd.mul_add_f32s(shares[v][key], x, held[q][e][v]);
+                    }
+                }
+            }
+        }
+        for q in 0..Q {
+            for e in 0..QUAD.min(width.saturating_sub((first + q) * QUAD)) {
+                for v in 0..V {
+                    sums[v * width + (first + q) * QUAD + e] = held[q][e][v];
+                }
+            }
         }
     }
 }
