@@ -1,7 +1,8 @@
 //! Blocks of sixteen rows side by side.
 //!
-//! The processor multiplies pairs of 16-bit integers and adds the two products (`pmaddwd`), in each lane of a vector.
-//! So two values of a row stand beside each other, and the same two of the next row in the next lane.
+//! The processor multiplies pairs of 16-bit integers and adds the two products (`pmaddwd`), in each lane of a vector, and
+//! so it does with fours of 8-bit integers, two and two (`pmaddubsw`). So two or four values of a row stand beside each
+//! other, and the same ones of the next row in the next lane.
 
 use bytemuck::{Pod, Zeroable};
 use half::f16;
@@ -159,24 +160,23 @@ impl Scaled for RaisedNibbles {
     }
 }
 
-/// Word `number` of a row, values `8·number` to `8·number + 7`: pair `i` of them stands in bits `4i` of both halves, so
-/// that one shift and one mask bring a pair to where 16-bit integers are multiplied.
+/// Word `number` of a row, values `8·number` to `8·number + 7`: the first four stand in the low halves of its bytes, the
+/// others in the high ones, so that one mask brings four to where bytes are multiplied.
 ///
 /// GGUF has nibble `j` in the low half of byte `j`, and nibble `j + 16` in its high half.
 fn word(number: usize, stored: &[u8]) -> u32 {
-    let nibble = |value: usize| u32::from(if value < 16 { stored[value] & 15 } else { stored[value - 16] >> 4 });
-    (0..4)
-        .map(|i| (8 * number + 2 * i, 4 * i))
-        .fold(0, |word, (value, shift)| word | nibble(value) << shift | nibble(value + 1) << (16 + shift))
+    let nibble = |value: usize| if value < 16 { stored[value] & 15 } else { stored[value - 16] >> 4 };
+    let byte = |i: usize| nibble(8 * number + i) | nibble(8 * number + 4 + i) << 4;
+    u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
 }
 
 /// The other way round, for all four words of a row.
 fn nibbles(words: [u32; 4]) -> [f32; VALUES] {
     let mut values = [0.0; VALUES];
     for (values, word) in values.chunks_exact_mut(8).zip(words) {
-        for (i, values) in values.chunks_exact_mut(2).enumerate() {
-            values[0] = (word >> (4 * i) & 15) as f32;
-            values[1] = (word >> (16 + 4 * i) & 15) as f32;
+        for (i, byte) in word.to_le_bytes().into_iter().enumerate() {
+            values[i] = f32::from(byte & 15);
+            values[4 + i] = f32::from(byte >> 4);
         }
     }
     values

@@ -18,6 +18,10 @@ pub(super) trait Lanes: Copy {
     const PANELS: usize = 1;
     /// Two 16-bit integers of each row.
     type Pairs: Copy;
+    /// Four 8-bit integers without sign of each row.
+    type Quads: Copy;
+    /// Two sums of 16 bits of each row.
+    type Shorts: Copy;
     /// A 32-bit integer of each row.
     type Ints: Copy;
     /// A float of each row.
@@ -26,8 +30,22 @@ pub(super) trait Lanes: Copy {
     /// Two 8-bit integers of each row, widened.
     fn bytes(self, stored: &[i8; 2 * ROWS]) -> Self::Pairs;
 
-    /// Pairs 0 to 3 of words of nibbles.
+    /// Pairs of words of nibbles: the numbers in the low halves of bytes 0 and 2, in their high halves, and the same of
+    /// bytes 1 and 3.
     fn nibbles(self, words: &[u32; ROWS]) -> [Self::Pairs; 4];
+
+    /// The numbers in the low and in the high halves of the words' bytes.
+    fn quads(self, words: &[u32; ROWS]) -> [Self::Quads; 2];
+
+    /// No sums yet.
+    fn shorts(self) -> Self::Shorts;
+
+    /// `sum + [a₀·b₀ + a₁·b₁, a₂·b₂ + a₃·b₃]`, `b` the same bytes with sign for all rows. Where that is too much for 16
+    /// bits the result is any.
+    fn add_quads(self, a: Self::Quads, b: i32, sum: Self::Shorts) -> Self::Shorts;
+
+    /// Both sums together.
+    fn joined(self, sums: Self::Shorts) -> Self::Ints;
 
     /// `value` in each row.
     fn ints(self, value: i32) -> Self::Ints;

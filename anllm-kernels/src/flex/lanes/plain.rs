@@ -9,6 +9,8 @@ pub(in crate::flex) struct Plain;
 
 impl Lanes for Plain {
     type Pairs = [[i16; 2]; ROWS];
+    type Quads = [[u8; 4]; ROWS];
+    type Shorts = [[i16; 2]; ROWS];
     type Ints = [i32; ROWS];
     type Floats = [f32; ROWS];
 
@@ -31,6 +33,43 @@ impl Lanes for Plain {
             }
         }
         pairs
+    }
+
+    #[inline(always)]
+    fn quads(self, words: &[u32; ROWS]) -> [Self::Quads; 2] {
+        let mut quads = [[[0; 4]; ROWS]; 2];
+        for row in 0..ROWS {
+            quads[0][row] = (words[row] & 0x0F0F_0F0F).to_le_bytes();
+            quads[1][row] = (words[row] >> 4 & 0x0F0F_0F0F).to_le_bytes();
+        }
+        quads
+    }
+
+    #[inline(always)]
+    fn shorts(self) -> Self::Shorts {
+        [[0; 2]; ROWS]
+    }
+
+    #[inline(always)]
+    fn add_quads(self, a: Self::Quads, b: i32, mut sum: Self::Shorts) -> Self::Shorts {
+        let b = b.to_le_bytes().map(|b| i16::from(b as i8));
+        for row in 0..ROWS {
+            let a = a[row];
+            for half in 0..2 {
+                let products = i16::from(a[2 * half]) * b[2 * half] + i16::from(a[2 * half + 1]) * b[2 * half + 1];
+                sum[row][half] = sum[row][half].wrapping_add(products);
+            }
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn joined(self, sums: Self::Shorts) -> Self::Ints {
+        let mut ints = [0; ROWS];
+        for row in 0..ROWS {
+            ints[row] = i32::from(sums[row][0]) + i32::from(sums[row][1]);
+        }
+        ints
     }
 
     #[inline(always)]

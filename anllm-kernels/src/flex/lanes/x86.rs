@@ -3,7 +3,9 @@
 use std::arch::x86_64::{__m256, __m256i, __m512, _MM_HINT_T0};
 
 use pulp::x86::{V3, V4};
-use pulp::{cast, f32x8, f32x16, i8x16, i8x32, i16x8, i16x16, i16x32, i32x8, i32x16, u16x8, u32x8, u32x16};
+use pulp::{
+    cast, f32x8, f32x16, i8x16, i8x32, i16x8, i16x16, i16x32, i32x8, i32x16, u8x32, u8x64, u16x8, u32x8, u32x16,
+};
 
 use super::super::fetch::LINE;
 use super::Lanes;
@@ -11,6 +13,8 @@ use crate::packed::ROWS;
 
 /// The lowest nibble of both 16-bit halves.
 const LOW: u32 = 0x000F_000F;
+/// The lowest nibble of every byte.
+const LOWS: u32 = 0x0F0F_0F0F;
 
 /// AVX-512.
 impl Lanes for V4 {
@@ -18,6 +22,8 @@ impl Lanes for V4 {
     const PANELS: usize = 2;
 
     type Pairs = i16x32;
+    type Quads = u8x64;
+    type Shorts = i16x32;
     type Ints = i32x16;
     type Floats = f32x16;
 
@@ -36,6 +42,29 @@ impl Lanes for V4 {
             cast(self.and_u32x16(self.shr_const_u32x16::<8>(words), low)),
             cast(self.and_u32x16(self.shr_const_u32x16::<12>(words), low)),
         ]
+    }
+
+    #[inline(always)]
+    fn quads(self, words: &[u32; ROWS]) -> [Self::Quads; 2] {
+        let words: u32x16 = cast(*words);
+        let low = self.splat_u32x16(LOWS);
+        [cast(self.and_u32x16(words, low)), cast(self.and_u32x16(self.shr_const_u32x16::<4>(words), low))]
+    }
+
+    #[inline(always)]
+    fn shorts(self) -> Self::Shorts {
+        self.splat_i16x32(0)
+    }
+
+    #[inline(always)]
+    fn add_quads(self, a: Self::Quads, b: i32, sum: Self::Shorts) -> Self::Shorts {
+        let products = self.avx512bw._mm512_maddubs_epi16(cast(a), cast(self.splat_i32x16(b)));
+        self.wrapping_add_i16x32(cast(products), sum)
+    }
+
+    #[inline(always)]
+    fn joined(self, sums: Self::Shorts) -> Self::Ints {
+        self.multiply_wrapping_add_adjacent_i16x32(sums, self.splat_i16x32(1))
     }
 
     #[inline(always)]
@@ -123,6 +152,8 @@ impl Lanes for V4 {
 /// AVX2: two vectors of eight rows.
 impl Lanes for V3 {
     type Pairs = [i16x16; 2];
+    type Quads = [u8x32; 2];
+    type Shorts = [i16x16; 2];
     type Ints = [i32x8; 2];
     type Floats = [f32x8; 2];
 
@@ -150,6 +181,42 @@ impl Lanes for V3 {
                 cast(self.and_u32x8(self.shr_const_u32x8::<12>(a), low)),
                 cast(self.and_u32x8(self.shr_const_u32x8::<12>(b), low)),
             ],
+        ]
+    }
+
+    #[inline(always)]
+    fn quads(self, words: &[u32; ROWS]) -> [Self::Quads; 2] {
+        let [a, b]: [u32x8; 2] = cast(*words);
+        let low = self.splat_u32x8(LOWS);
+        [
+            [cast(self.and_u32x8(a, low)), cast(self.and_u32x8(b, low))],
+            [
+                cast(self.and_u32x8(self.shr_const_u32x8::<4>(a), low)),
+                cast(self.and_u32x8(self.shr_const_u32x8::<4>(b), low)),
+            ],
+        ]
+    }
+
+    #[inline(always)]
+    fn shorts(self) -> Self::Shorts {
+        [self.splat_i16x16(0); 2]
+    }
+
+    #[inline(always)]
+    fn add_quads(self, a: Self::Quads, b: i32, sum: Self::Shorts) -> Self::Shorts {
+        let b = cast(self.splat_i32x8(b));
+        [
+            self.wrapping_add_i16x16(cast(self.avx2._mm256_maddubs_epi16(cast(a[0]), b)), sum[0]),
+            self.wrapping_add_i16x16(cast(self.avx2._mm256_maddubs_epi16(cast(a[1]), b)), sum[1]),
+        ]
+    }
+
+    #[inline(always)]
+    fn joined(self, sums: Self::Shorts) -> Self::Ints {
+        let one = self.splat_i16x16(1);
+        [
+            self.multiply_wrapping_add_adjacent_i16x16(sums[0], one),
+            self.multiply_wrapping_add_adjacent_i16x16(sums[1], one),
         ]
     }
 

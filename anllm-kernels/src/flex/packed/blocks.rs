@@ -30,7 +30,8 @@ macro_rules! multiplied {
     };
 }
 
-multiplied!(Bytes, Nibbles, RaisedNibbles by tile::integers, tile::unpack);
+multiplied!(Bytes by tile::integers, tile::unpack);
+multiplied!(Nibbles, RaisedNibbles by tile::digits, tile::unpack);
 multiplied!(Singles, Halves, Brains by tile::floats, tile::widen);
 
 /// A block of floats.
@@ -60,10 +61,10 @@ impl Floats for Brains {
     }
 }
 
-/// A block whose values are `scale·(q − SHIFT) + minimum`.
+/// A block whose values are `scale·q + minimum`.
 pub(super) trait Scaled: Block {
-    /// What is subtracted from the stored integers.
-    const SHIFT: i32;
+    /// Which values of a quarter stand in each of its pairs.
+    const PLACES: [[usize; 2]; 4];
 
     /// Values `8·quarter` to `8·quarter + 7` of each row, as pairs of integers.
     fn pairs<L: Lanes>(&self, lanes: L, quarter: usize) -> [L::Pairs; 4];
@@ -71,15 +72,12 @@ pub(super) trait Scaled: Block {
     /// Of each row.
     fn scales<L: Lanes>(&self, lanes: L) -> L::Floats;
 
-    /// Of each row, where there are any.
-    #[inline(always)]
-    fn minima<L: Lanes>(&self, _: L) -> Option<L::Floats> {
-        None
-    }
+    /// Of each row, whose scales are these.
+    fn minima<L: Lanes>(&self, lanes: L, scales: L::Floats) -> L::Floats;
 }
 
 impl Scaled for Bytes {
-    const SHIFT: i32 = 0;
+    const PLACES: [[usize; 2]; 4] = [[0, 1], [2, 3], [4, 5], [6, 7]];
 
     #[inline(always)]
     fn pairs<L: Lanes>(&self, lanes: L, quarter: usize) -> [L::Pairs; 4] {
@@ -91,10 +89,18 @@ impl Scaled for Bytes {
     fn scales<L: Lanes>(&self, lanes: L) -> L::Floats {
         lanes.halves(&self.scales)
     }
+
+    #[inline(always)]
+    fn minima<L: Lanes>(&self, lanes: L, _: L::Floats) -> L::Floats {
+        lanes.floats(0.0)
+    }
 }
 
+/// The pairs of a word of nibbles.
+const PAIRED: [[usize; 2]; 4] = [[0, 2], [4, 6], [1, 3], [5, 7]];
+
 impl Scaled for Nibbles {
-    const SHIFT: i32 = 8;
+    const PLACES: [[usize; 2]; 4] = PAIRED;
 
     #[inline(always)]
     fn pairs<L: Lanes>(&self, lanes: L, quarter: usize) -> [L::Pairs; 4] {
@@ -104,11 +110,17 @@ impl Scaled for Nibbles {
     #[inline(always)]
     fn scales<L: Lanes>(&self, lanes: L) -> L::Floats {
         lanes.halves(&self.scales)
+    }
+
+    /// `d·(q − 8)`.
+    #[inline(always)]
+    fn minima<L: Lanes>(&self, lanes: L, scales: L::Floats) -> L::Floats {
+        lanes.times(scales, -8.0)
     }
 }
 
 impl Scaled for RaisedNibbles {
-    const SHIFT: i32 = 0;
+    const PLACES: [[usize; 2]; 4] = PAIRED;
 
     #[inline(always)]
     fn pairs<L: Lanes>(&self, lanes: L, quarter: usize) -> [L::Pairs; 4] {
@@ -121,7 +133,27 @@ impl Scaled for RaisedNibbles {
     }
 
     #[inline(always)]
-    fn minima<L: Lanes>(&self, lanes: L) -> Option<L::Floats> {
-        Some(lanes.halves(&self.minima))
+    fn minima<L: Lanes>(&self, lanes: L, _: L::Floats) -> L::Floats {
+        lanes.halves(&self.minima)
+    }
+}
+
+/// A block of nibbles.
+pub(super) trait Nibbled: Scaled {
+    /// Values `8·quarter` to `8·quarter + 3` of each row, and the next four.
+    fn quads<L: Lanes>(&self, lanes: L, quarter: usize) -> [L::Quads; 2];
+}
+
+impl Nibbled for Nibbles {
+    #[inline(always)]
+    fn quads<L: Lanes>(&self, lanes: L, quarter: usize) -> [L::Quads; 2] {
+        lanes.quads(&self.words[quarter])
+    }
+}
+
+impl Nibbled for RaisedNibbles {
+    #[inline(always)]
+    fn quads<L: Lanes>(&self, lanes: L, quarter: usize) -> [L::Quads; 2] {
+        lanes.quads(&self.words[quarter])
     }
 }

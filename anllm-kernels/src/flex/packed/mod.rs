@@ -5,6 +5,7 @@
 //! the weights become a panel of them, once for all rows of `x`.
 
 mod blocks;
+mod digits;
 mod rounded;
 mod tile;
 
@@ -15,12 +16,13 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use self::blocks::Multiplied;
+use self::digits::{Digits, digits};
 use self::rounded::{Rounded, rounded};
 use self::tile::Rows;
 use super::lanes::{self, Lanes};
 use super::panels::{Left, Right, multiply};
 use super::tensors::{filled, values};
-use crate::packed::{Blocks, PackedMatrix, ROWS, VALUES, each_type};
+use crate::packed::{Blocks, PackedMatrix, PackedType, ROWS, VALUES, each_type};
 
 /// Bytes of weights that one thread takes at a time, and into how many such pieces weights are cut if that allows: the
 /// smaller they are, the sooner threads come to the end together.
@@ -70,11 +72,11 @@ fn whole_blocks(x: &[f32], width: usize) -> Cow<'_, [f32]> {
 
 /// `x` is `[N, columns·32]`, the results `[N, out]`.
 fn few<const W: usize>(x: &[f32], rows: usize, weights: [&PackedMatrix; W]) -> [Vec<f32>; W] {
-    let integers = match weights.iter().all(|weight| weight.kind().is_float()) {
-        true => Vec::new(),
-        false => rounded(x),
-    };
-    let inputs = Inputs { rows, columns: x.len() / rows / VALUES, floats: x, integers: &integers };
+    let any = |wanted: fn(PackedType) -> bool| weights.iter().any(|weight| wanted(weight.kind()));
+    let integers = if any(|kind| kind == PackedType::Q8_0) { rounded(x) } else { Vec::new() };
+    let digits = if any(|kind| matches!(kind, PackedType::Q4_0 | PackedType::Q4_1)) { digits(x) } else { Vec::new() };
+    let columns = x.len() / rows / VALUES;
+    let inputs = Inputs { rows, columns, floats: x, integers: &integers, digits: &digits };
     // `[groups, N, 16]` first: what a thread writes lies in a row.
     let mut sums = weights.map(|weight| vec![0.0; weight.dims()[0].div_ceil(ROWS) * rows * ROWS]);
     let mut pieces = Vec::new();
@@ -116,8 +118,10 @@ struct Inputs<'a> {
     columns: usize,
     /// `[N, columns·32]`.
     floats: &'a [f32],
-    /// `[N, columns]`; empty where all weights are floats.
+    /// `[N, columns]`; empty where no weights are of 8 bits.
     integers: &'a [Rounded],
+    /// `[N, columns]`; empty where no weights are of 4 bits.
+    digits: &'a [Digits],
 }
 
 /// Some groups of a matrix's rows with all of `x`: what one thread takes at a time.
@@ -160,7 +164,6 @@ mod tests {
     use super::super::lanes::{Lanes, OnLanes, Plain};
     use super::super::panels::{PAIR, Product};
     use super::*;
-    use crate::packed::PackedType;
 
     #[test]
     fn every_kind_of_lanes_gives_what_plain_ones_give() {
@@ -169,7 +172,7 @@ mod tests {
             let columns = x.len() / rows / VALUES;
             let out = blocks.len() / columns * ROWS;
             let [mut few, mut many] = [vec![0.0; rows * out], vec![0.0; rows * out]];
-            let inputs = Inputs { rows, columns, floats: x, integers: &rounded(x) };
+            let inputs = Inputs { rows, columns, floats: x, integers: &rounded(x), digits: &digits(x) };
             Rows { inputs, blocks, sums: &mut few }.on(lanes);
             let width = columns * VALUES;
             let mut panels = vec![[0.0; ROWS]; out / ROWS * width];

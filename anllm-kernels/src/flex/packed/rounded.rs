@@ -17,10 +17,6 @@ pub(super) struct Rounded {
     pub(super) fine: [i32; VALUES / 2],
     /// What a coarse step is worth.
     pub(super) scale: f32,
-    /// The sum of the coarse integers.
-    pub(super) coarse_sum: i32,
-    /// The sum of the fine integers.
-    pub(super) fine_sum: i32,
 }
 
 /// Fine steps in a coarse one: half a coarse step is 32,767 of them.
@@ -30,40 +26,38 @@ pub(super) const FINE: f32 = 1.0 / FINER;
 /// The greatest integer.
 const MOST: f32 = 32_767.0;
 /// Adding this leaves a float no bits for fractions: its lowest 16 bits are the rounded number's.
-const ROUNDER: f32 = 12_582_912.0;
+pub(super) const ROUNDER: f32 = 12_582_912.0;
+
+/// The greatest absolute value; not a number where one of them is not finite.
+#[inline(always)]
+pub(super) fn greatest(values: &[f32; VALUES]) -> f32 {
+    let mut highest = [0.0f32; 8];
+    // 0, but for values that are not finite: what is not a number must not become one.
+    let mut flaw = [0.0f32; 8];
+    for values in values.as_chunks::<8>().0 {
+        for i in 0..8 {
+            highest[i] = highest[i].max(values[i].abs());
+            flaw[i] += values[i] * 0.0;
+        }
+    }
+    let highest = highest.iter().fold(0.0f32, |a, b| a.max(*b));
+    if flaw.iter().sum::<f32>() == 0.0 { highest } else { f32::NAN }
+}
 
 impl Rounded {
     #[inline(always)]
     fn of(values: &[f32; VALUES]) -> Self {
-        let mut highest = [0.0f32; 8];
-        // 0, but for values that are not finite: what is not a number must not become one.
-        let mut flaw = [0.0f32; 8];
-        for values in values.as_chunks::<8>().0 {
-            for i in 0..8 {
-                highest[i] = highest[i].max(values[i].abs());
-                flaw[i] += values[i] * 0.0;
-            }
-        }
-        let highest = highest.iter().fold(0.0f32, |a, b| a.max(*b));
+        let greatest = greatest(values);
         // A block whose inverse would not be finite is as good as 0.
-        let inverse = if highest > 1e-30 { MOST / highest } else { 0.0 };
+        let inverse = if greatest > 1e-30 { MOST / greatest } else { 0.0 };
         let (mut coarse, mut fine) = ([0i16; VALUES], [0i16; VALUES]);
-        let (mut coarse_sum, mut fine_sum) = (0, 0);
         for i in 0..VALUES {
             let steps = values[i] * inverse;
             let rounded = steps + ROUNDER;
             coarse[i] = rounded.to_bits() as i16;
             fine[i] = ((steps - (rounded - ROUNDER)) * FINER + ROUNDER).to_bits() as i16;
-            coarse_sum += i32::from(coarse[i]);
-            fine_sum += i32::from(fine[i]);
         }
-        Self {
-            coarse: bytemuck::cast(coarse),
-            fine: bytemuck::cast(fine),
-            scale: if flaw.iter().sum::<f32>() == 0.0 { highest / MOST } else { f32::NAN },
-            coarse_sum,
-            fine_sum,
-        }
+        Self { coarse: bytemuck::cast(coarse), fine: bytemuck::cast(fine), scale: greatest / MOST }
     }
 }
 

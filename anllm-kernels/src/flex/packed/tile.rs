@@ -2,9 +2,10 @@
 
 use super::super::lanes::{Lanes, OnLanes};
 use super::Inputs;
-use super::blocks::{Floats, Multiplied, Scaled};
+use super::blocks::{Floats, Multiplied, Nibbled, Scaled};
+use super::digits::{DIGITS, Digits, STEP};
 use super::rounded::{FINE, Rounded};
-use crate::packed::{ROWS, VALUES};
+use crate::packed::{Bytes, ROWS, VALUES};
 
 /// A few rows with some groups of rows of the weights.
 pub(super) struct Rows<'a, T> {
@@ -84,15 +85,12 @@ fn some_floats<L: Lanes, T: Floats, const N: usize>(lanes: L, x: &[f32], blocks:
 #[inline(always)]
 pub(super) fn unpack<L: Lanes, T: Scaled>(lanes: L, block: &T, panel: &mut [[f32; ROWS]; VALUES]) {
     let scales = block.scales(lanes);
-    let minima = match block.minima(lanes) {
-        Some(minima) => minima,
-        None => lanes.times(scales, -(T::SHIFT as f32)),
-    };
+    let minima = block.minima(lanes, scales);
     for (quarter, panel) in panel.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        for (pairs, panel) in block.pairs(lanes, quarter).into_iter().zip(panel.as_chunks_mut::<2>().0) {
-            let [even, odd] = lanes.split(pairs);
-            panel[0] = lanes.rows(lanes.add_product(scales, even, minima));
-            panel[1] = lanes.rows(lanes.add_product(scales, odd, minima));
+        for (pairs, [first, second]) in block.pairs(lanes, quarter).into_iter().zip(T::PLACES) {
+            let [low, high] = lanes.split(pairs);
+            panel[first] = lanes.rows(lanes.add_product(scales, low, minima));
+            panel[second] = lanes.rows(lanes.add_product(scales, high, minima));
         }
     }
 }
@@ -103,35 +101,30 @@ const fn ahead<T>() -> usize {
     BYTES.div_ceil(size_of::<T>())
 }
 
-/// Rows of integers, two at a time.
+/// Rows of 16-bit integers with weights of 8 bits, two rows at a time.
 #[inline(always)]
-pub(super) fn integers<L: Lanes, T: Scaled>(lanes: L, inputs: Inputs<'_>, blocks: &[T], sums: &mut [f32]) {
+pub(super) fn integers<L: Lanes>(lanes: L, inputs: Inputs<'_>, blocks: &[Bytes], sums: &mut [f32]) {
     let x = inputs.integers.chunks(2 * inputs.columns);
     for (x, sums) in x.zip(sums.chunks_mut(2 * ROWS)) {
         match sums.len() == 2 * ROWS {
-            true => some_integers::<_, _, 2>(lanes, x, blocks, sums),
-            false => some_integers::<_, _, 1>(lanes, x, blocks, sums),
+            true => some_integers::<_, 2>(lanes, x, blocks, sums),
+            false => some_integers::<_, 1>(lanes, x, blocks, sums),
         }
     }
 }
 
 /// `N` rows of integers, `[N, columns]`.
 #[inline(always)]
-fn some_integers<L: Lanes, T: Scaled, const N: usize>(lanes: L, x: &[Rounded], blocks: &[T], sums: &mut [f32]) {
+fn some_integers<L: Lanes, const N: usize>(lanes: L, x: &[Rounded], blocks: &[Bytes], sums: &mut [f32]) {
     let columns = blocks.len();
     let mut totals = [lanes.floats(0.0); N];
     for (column, block) in blocks.iter().enumerate() {
-        lanes.fetch(blocks.as_ptr().wrapping_add(column + ahead::<T>()));
+        lanes.fetch(blocks.as_ptr().wrapping_add(column + ahead::<Bytes>()));
         let mut inputs = [&x[column]; N];
         for n in 1..N {
             inputs[n] = &x[n * columns + column];
         }
         let (mut coarse, mut fine) = ([lanes.ints(0); N], [lanes.ints(0); N]);
-        for n in 0..N {
-            // Σ (q − s)·x = Σ q·x − s·Σ x
-            coarse[n] = lanes.ints(-T::SHIFT * inputs[n].coarse_sum);
-            fine[n] = lanes.ints(-T::SHIFT * inputs[n].fine_sum);
-        }
         for quarter in 0..4 {
             for (i, pairs) in block.pairs(lanes, quarter).into_iter().enumerate() {
                 for n in 0..N {
@@ -140,16 +133,61 @@ fn some_integers<L: Lanes, T: Scaled, const N: usize>(lanes: L, x: &[Rounded], b
                 }
             }
         }
-        let (scales, minima) = (block.scales(lanes), block.minima(lanes));
+        let scales = block.scales(lanes);
         for n in 0..N {
-            // Σ (d·q + m)·x = d·Σ q·x + m·Σ x
             let both = lanes.add(lanes.converted(fine[n]), FINE, lanes.converted(coarse[n]));
-            let scale = inputs[n].scale;
-            totals[n] = lanes.add_product(scales, lanes.times(both, scale), totals[n]);
-            if let Some(minima) = minima {
-                let sum = (inputs[n].coarse_sum as f32 + inputs[n].fine_sum as f32 * FINE) * scale;
-                totals[n] = lanes.add(minima, sum, totals[n]);
+            totals[n] = lanes.add_product(scales, lanes.times(both, inputs[n].scale), totals[n]);
+        }
+    }
+    for (sums, totals) in sums.chunks_exact_mut(ROWS).zip(totals) {
+        sums.copy_from_slice(&lanes.rows(totals));
+    }
+}
+
+/// Rows of digits with weights of 4 bits, two rows at a time.
+#[inline(always)]
+pub(super) fn digits<L: Lanes, T: Nibbled>(lanes: L, inputs: Inputs<'_>, blocks: &[T], sums: &mut [f32]) {
+    let x = inputs.digits.chunks(2 * inputs.columns);
+    for (x, sums) in x.zip(sums.chunks_mut(2 * ROWS)) {
+        match sums.len() == 2 * ROWS {
+            true => some_digits::<_, _, 2>(lanes, x, blocks, sums),
+            false => some_digits::<_, _, 1>(lanes, x, blocks, sums),
+        }
+    }
+}
+
+/// `N` rows of digits, `[N, columns]`. Products of a block's nibbles with one digit fit into sums of 16 bits.
+#[inline(always)]
+fn some_digits<L: Lanes, T: Nibbled, const N: usize>(lanes: L, x: &[Digits], blocks: &[T], sums: &mut [f32]) {
+    let columns = blocks.len();
+    let mut totals = [lanes.floats(0.0); N];
+    for (column, block) in blocks.iter().enumerate() {
+        lanes.fetch(blocks.as_ptr().wrapping_add(column + ahead::<T>()));
+        let mut inputs = [&x[column]; N];
+        for n in 1..N {
+            inputs[n] = &x[n * columns + column];
+        }
+        let mut parts = [[lanes.shorts(); DIGITS]; N];
+        for quarter in 0..4 {
+            for (half, quads) in block.quads(lanes, quarter).into_iter().enumerate() {
+                for n in 0..N {
+                    for digit in 0..DIGITS {
+                        let digits = inputs[n].digits[digit][2 * quarter + half];
+                        parts[n][digit] = lanes.add_quads(quads, digits, parts[n][digit]);
+                    }
+                }
             }
+        }
+        let scales = block.scales(lanes);
+        let minima = block.minima(lanes, scales);
+        for n in 0..N {
+            let mut all = lanes.converted(lanes.joined(parts[n][DIGITS - 1]));
+            for digit in (0..DIGITS - 1).rev() {
+                all = lanes.add(all, STEP, lanes.converted(lanes.joined(parts[n][digit])));
+            }
+            // Σ (d·q + m)·x = d·Σ q·x + m·Σ x
+            totals[n] = lanes.add_product(scales, lanes.times(all, inputs[n].scale), totals[n]);
+            totals[n] = lanes.add(minima, inputs[n].sum, totals[n]);
         }
     }
     for (sums, totals) in sums.chunks_exact_mut(ROWS).zip(totals) {
