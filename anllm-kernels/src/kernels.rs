@@ -158,6 +158,32 @@ pub trait Kernels: Backend {
     fn times_packed_each<const W: usize>(x: FloatTensor<Self>, weights: [&PackedMatrix; W]) -> [FloatTensor<Self>; W] {
         weights.map(|weight| packed::reference::<Self>(x.clone(), weight))
     }
+
+    /// The same of `x` after [`rms_norm`](Self::rms_norm): `norm` is `[in]`.
+    fn norm_times_packed_each<const W: usize>(
+        x: FloatTensor<Self>,
+        norm: FloatTensor<Self>,
+        epsilon: f64,
+        weights: [&PackedMatrix; W],
+    ) -> [FloatTensor<Self>; W] {
+        Self::times_packed_each(Self::rms_norm(x, norm, epsilon), weights)
+    }
+
+    /// `sum + x·weightᵀ`: `sum` is `[N, out]`, `x` `[N, in]`.
+    fn add_packed(sum: FloatTensor<Self>, x: FloatTensor<Self>, weight: &PackedMatrix) -> FloatTensor<Self> {
+        let [product] = Self::times_packed_each(x, [weight]);
+        Self::float_add(sum, product)
+    }
+
+    /// The same of [`swiglu`](Self::swiglu)'s result: `gate` and `up` are `[N, in]`.
+    fn add_gated_packed(
+        sum: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        weight: &PackedMatrix,
+    ) -> FloatTensor<Self> {
+        Self::add_packed(sum, Self::swiglu(gate, up), weight)
+    }
 }
 
 /// A backend that learns through [`Kernels`], as does the one under it.

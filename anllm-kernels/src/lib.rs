@@ -10,6 +10,7 @@
 //! linear         x·Wᵀ, whose gradient comes in the weight's own layout
 //! linear_packed  the same with weights of 8 or 4 bits, which stay packed         PackedMatrix
 //! linear_packed_each  several of them with the same rows, in one go
+//! norm_linear_packed_each, add_linear_packed, add_gated_packed  the same with what comes before and after it
 //! QuantizedMatrix  such weights on a GPU, multiplied by Burn's quantised product
 //! product        l·r, in the precision of 32-bit floats on every backend
 //! add_product    sum + l·r, in the sum's own memory
@@ -57,6 +58,9 @@ pub use gate::swiglu;
 pub use kernels::{Kernels, TrainableKernels};
 pub use linear::{add_product, linear, product};
 pub use norm::rms_norm;
-pub use packed::{PackError, PackedMatrix, PackedType, QuantizedMatrix, linear_packed, linear_packed_each};
+pub use packed::{
+    PackError, PackedMatrix, PackedType, QuantizedMatrix, add_gated_packed, add_linear_packed, linear_packed,
+    linear_packed_each, norm_linear_packed_each,
+};
 pub use pick::pick;
 pub use rotary::{Turn, rotate};

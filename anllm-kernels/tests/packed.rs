@@ -5,7 +5,10 @@
 
 mod common;
 
-use anllm_kernels::{Kernels, PackedMatrix, PackedType, linear, linear_packed};
+use anllm_kernels::{
+    Kernels, PackedMatrix, PackedType, add_gated_packed, add_linear_packed, linear, linear_packed,
+    norm_linear_packed_each, rms_norm, swiglu,
+};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use burn_flex::Flex;
 use half::{bf16, f16};
@@ -51,7 +54,7 @@ fn check(found: &[f32], expected: &[(f64, f64)], allowed: f64) -> Result<(), Tes
 proptest! {
     #![proptest_config(common::cases(96))]
 
-    /// Activations are rounded to 16 bits of their block's greatest: the products are off by as little.
+    /// Activations are rounded to as many bits as a float has: the products are off by as little as those of floats.
     #[test]
     fn products_are_those_of_the_values(
         kind in prop::sample::select(&KINDS), out in 1usize..70, width in 1usize..150, rows in 1usize..23, seed: u64,
@@ -59,7 +62,7 @@ proptest! {
         let matrix = PackedMatrix::nearest(kind, [out, width], &noise(out * width, seed));
         let x = noise(rows * width, seed ^ 1);
         let found = values(linear_packed(tensor(x.clone(), [rows, width]), &matrix));
-        check(&found, &on_paper(&x, &matrix.values(), width), 2e-5)?;
+        check(&found, &on_paper(&x, &matrix.values(), width), 1e-6)?;
     }
 
     /// A row's result does not depend on what stands beside it, while there are few: a batch gives what single requests do.
@@ -72,6 +75,48 @@ proptest! {
         let together = values(linear_packed(tensor(x.clone(), [rows, width]), &matrix));
         for (x, together) in x.chunks_exact(width).zip(together.chunks_exact(out)) {
             prop_assert_eq!(values(linear_packed(tensor(x.to_vec(), [1, width]), &matrix)), together);
+        }
+    }
+
+    /// What comes before and after a product gives the same with it as apart from it, of one weight or of several of
+    /// different types.
+    #[test]
+    fn together_with_its_neighbours_it_gives_the_same(
+        kinds in prop::array::uniform3(prop::sample::select(&KINDS)), outs in prop::array::uniform3(1usize..70),
+        width in 1usize..150, rows in 0usize..23, seed: u64,
+    ) {
+        let matrix = |number: usize| {
+            let (kind, out) = (kinds[number], outs[number]);
+            PackedMatrix::nearest(kind, [out, width], &noise(out * width, seed ^ number as u64))
+        };
+        let matrices = [matrix(0), matrix(1), matrix(2)];
+        let each = [&matrices[0], &matrices[1], &matrices[2]];
+        let [x, up] = [3, 4].map(|more| tensor(noise(rows * width, seed ^ more), [rows, width]));
+        let norm = tensor(noise(width, seed ^ 5), [1, width]).reshape([width]);
+        let normed = rms_norm(x.clone(), norm.clone(), 1e-5);
+        let together = norm_linear_packed_each(x.clone(), norm, 1e-5, each);
+        for (together, matrix) in together.into_iter().zip(each) {
+            let apart = linear_packed(normed.clone(), matrix);
+            prop_assert_eq!(together.dims(), apart.dims());
+            prop_assert_eq!(values(together), values(apart));
+        }
+        let gated = swiglu(x.clone(), up.clone());
+        for matrix in each {
+            let [out, _] = matrix.dims();
+            let sum = tensor(noise(rows * out, seed ^ 6), [rows, out]);
+            let apart = sum.clone() + linear_packed(x.clone(), matrix);
+            prop_assert_eq!(values(add_linear_packed(sum.clone(), x.clone(), matrix)), values(apart));
+            let apart = sum.clone() + linear_packed(gated.clone(), matrix);
+            prop_assert_eq!(values(add_gated_packed(sum.clone(), x.clone(), up.clone(), matrix)), values(apart));
+            // A holder beside it, and a view: neither is written into.
+            let kept = sum.clone();
+            let twice = Tensor::cat(vec![sum.clone(), sum.clone()], 0);
+            let view = twice.clone().narrow(0, rows, rows);
+            let found = [add_linear_packed(sum, x.clone(), matrix), add_linear_packed(view, x.clone(), matrix)];
+            let [first, second] = found.map(values);
+            prop_assert_eq!(first, second);
+            let kept = values(kept);
+            prop_assert_eq!(values(twice), [kept.clone(), kept].concat());
         }
     }
 

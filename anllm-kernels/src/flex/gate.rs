@@ -11,13 +11,16 @@ use super::tensors::{filled, values};
 const PIECE: usize = 1 << 14;
 
 pub(super) fn swiglu(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
-    let shape = gate.layout().shape().clone();
-    let (gate, up) = (values(gate), values(up));
+    filled(gated(&values(gate), &values(up)), gate.layout().shape().clone())
+}
+
+/// `silu(gate)·up`, element by element.
+pub(super) fn gated(gate: &[f32], up: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; gate.len()];
     out.par_chunks_mut(PIECE).zip(gate.par_chunks(PIECE)).zip(up.par_chunks(PIECE)).for_each(|((out, gate), up)| {
         Arch::new().dispatch(Forward { gate, up, out });
     });
-    filled(out, shape)
+    out
 }
 
 pub(super) fn swiglu_backward(gate: &FlexTensor, up: &FlexTensor, slope: &FlexTensor) -> (FlexTensor, FlexTensor) {

@@ -31,7 +31,7 @@ use crate::cross_entropy::{CrossEntropy, Slope};
 use crate::kernels::Kernels;
 use crate::packed::PackedMatrix;
 use crate::rotary::Turn;
-use tensors::{all_f32, as_f32, as_type, values};
+use tensors::{all_f32, as_f32, as_type, filled, values};
 
 impl Kernels for Flex {
     const MULTIPLIES_PACKED: bool = true;
@@ -186,9 +186,59 @@ impl Kernels for Flex {
     }
 
     fn times_packed_each<const W: usize>(x: FloatTensor<Self>, weights: [&PackedMatrix; W]) -> [FloatTensor<Self>; W] {
-        let dtype = x.dtype();
-        packed::times_packed_each(&as_type::<2>(x, DType::F32), weights).map(|result| as_type::<2>(result, dtype))
+        let (dtype, rows) = (x.dtype(), x.layout().shape()[0]);
+        let results = packed::times_each(&values(&as_type::<2>(x, DType::F32)), rows, weights);
+        matrices(results, rows, weights).map(|result| as_type::<2>(result, dtype))
     }
+
+    fn norm_times_packed_each<const W: usize>(
+        x: FloatTensor<Self>,
+        norm: FloatTensor<Self>,
+        epsilon: f64,
+        weights: [&PackedMatrix; W],
+    ) -> [FloatTensor<Self>; W] {
+        if !all_f32(&[&x, &norm]) {
+            return Self::times_packed_each(Self::rms_norm(x, norm, epsilon), weights);
+        }
+        let rows = x.layout().shape()[0];
+        let x = norm::normalised(&values(&x), &values(&norm), epsilon as f32);
+        matrices(packed::times_each(&x, rows, weights), rows, weights)
+    }
+
+    fn add_packed(mut sum: FloatTensor<Self>, x: FloatTensor<Self>, weight: &PackedMatrix) -> FloatTensor<Self> {
+        if !all_f32(&[&sum, &x]) || !lies_alone(&sum) {
+            let [product] = Self::times_packed_each(x, [weight]);
+            return Self::float_add(sum, product);
+        }
+        let rows = x.layout().shape()[0];
+        packed::add(sum.storage_mut(), &values(&x), rows, weight);
+        sum
+    }
+
+    fn add_gated_packed(
+        mut sum: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        weight: &PackedMatrix,
+    ) -> FloatTensor<Self> {
+        if !all_f32(&[&sum, &gate, &up]) || !lies_alone(&sum) {
+            return Self::add_packed(sum, Self::swiglu(gate, up), weight);
+        }
+        let rows = gate.layout().shape()[0];
+        packed::add(sum.storage_mut(), &gate::gated(&values(&gate), &values(&up)), rows, weight);
+        sum
+    }
+}
+
+/// Products of `rows` rows with some weights, as tensors `[N, out]`.
+fn matrices<const W: usize>(products: [Vec<f32>; W], rows: usize, weights: [&PackedMatrix; W]) -> [FlexTensor; W] {
+    let mut outs = weights.iter().map(|weight| weight.dims()[0]);
+    products.map(|product| filled(product, [rows, outs.next().unwrap_or(0)]))
+}
+
+/// Whether a tensor of floats is all that is stored where it is, in order.
+fn lies_alone(x: &FlexTensor) -> bool {
+    x.is_contiguous() && x.storage::<f32>().len() == x.layout().shape().num_elements()
 }
 
 /// Whether a cache's buffer, `[1, capacity, K, D]`, can be written where it is.

@@ -10,14 +10,17 @@ use super::tensors::{filled, values};
 const ROWS: usize = 64;
 
 pub(super) fn forward(x: &FlexTensor, weight: &FlexTensor, epsilon: f32) -> FlexTensor {
-    let shape = x.layout().shape().clone();
-    let (x, weight) = (values(x), values(weight));
+    filled(normalised(&values(x), &values(weight), epsilon), x.layout().shape().clone())
+}
+
+/// `x` `[N, C]` normalised, `weight` `[C]`.
+pub(super) fn normalised(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     let piece = (ROWS * weight.len()).max(1);
     let mut out = vec![0.0; x.len()];
     out.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(out, x)| {
-        Arch::new().dispatch(Forward { x, weight: &weight, epsilon, out });
+        Arch::new().dispatch(Forward { x, weight, epsilon, out });
     });
-    filled(out, shape)
+    out
 }
 
 pub(super) fn backward(

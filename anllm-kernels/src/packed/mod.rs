@@ -3,22 +3,19 @@
 
 mod block;
 mod floats;
+mod linear;
 mod quantize;
 mod quantized;
 
 use std::fmt;
 use std::sync::Arc;
 
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
-
-use crate::kernels::Kernels;
-use crate::linear::product;
-use crate::primitive::{primitive, tensor};
 
 pub(crate) use block::{Block, Bytes, Nibbles, ROWS, RaisedNibbles, VALUES};
 pub(crate) use floats::{Brains, Halves, Singles};
+pub(crate) use linear::reference;
+pub use linear::{add_gated_packed, add_linear_packed, linear_packed, linear_packed_each, norm_linear_packed_each};
 pub use quantized::QuantizedMatrix;
 
 /// How the values of a block are stored. The names, and the bytes of a block, are GGUF's.
@@ -248,26 +245,4 @@ impl fmt::Debug for PackedMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PackedMatrix({}, {:?})", self.kind(), self.dims())
     }
-}
-
-/// `x·weightᵀ`: `x` is `[N, in]`, `weight` `[out, in]`.
-pub fn linear_packed<B: Kernels>(x: Tensor<B, 2>, weight: &PackedMatrix) -> Tensor<B, 2> {
-    let [result] = linear_packed_each(x, [weight]);
-    result
-}
-
-/// `x·weightᵀ` with each of some weights `[out, in]`: `x` is `[N, in]`. Faster than one after the other where `x` has few
-/// rows.
-pub fn linear_packed_each<B: Kernels, const W: usize>(
-    x: Tensor<B, 2>,
-    weights: [&PackedMatrix; W],
-) -> [Tensor<B, 2>; W] {
-    B::times_packed_each(primitive(x), weights).map(tensor)
-}
-
-pub(crate) fn reference<B: Kernels>(x: FloatTensor<B>, weight: &PackedMatrix) -> FloatTensor<B> {
-    let x = tensor::<B, 2>(x);
-    let values = TensorData::new(weight.values(), weight.dims());
-    let weight = Tensor::<B, 2>::from_data(values, (&x.device(), x.dtype()));
-    primitive(product(x, weight.transpose()))
 }

@@ -38,9 +38,9 @@ pub(crate) struct Projected<B: Backend> {
 }
 
 impl<B: Kernels> Attention<B> {
-    /// From `x`, `[B, T, C]`.
-    pub(crate) fn project(&self, x: Tensor<B, 3>, rotary: &Rotary<B>) -> Projected<B> {
-        let projected = Linear::forward_each(x, [&self.query, &self.key, &self.value]);
+    /// From `x`, `[B, T, C]`, which `norm` comes before.
+    pub(crate) fn project(&self, x: Tensor<B, 3>, norm: &RmsNorm<B>, rotary: &Rotary<B>) -> Projected<B> {
+        let projected = Linear::forward_each_of_norm(x, norm, [&self.query, &self.key, &self.value]);
         let [query, key, value] = projected.map(|x| self.split(x));
         let norm = |norm: &Option<RmsNorm<B>>, x| match norm {
             Some(norm) => norm.forward(x),
@@ -57,10 +57,10 @@ impl<B: Kernels> Attention<B> {
         x.reshape([rows, tokens, width / self.head_dim, self.head_dim])
     }
 
-    /// Joins the heads `[B, T, H, D]` and projects back to `[B, T, C]`.
-    pub(crate) fn join(&self, heads: Tensor<B, 4>) -> Tensor<B, 3> {
+    /// Joins the heads `[B, T, H, D]`, projects them back and adds them to `x`, `[B, T, C]`.
+    pub(crate) fn add_to(&self, x: Tensor<B, 3>, heads: Tensor<B, 4>) -> Tensor<B, 3> {
         let [rows, tokens, number, width] = heads.dims();
-        self.output.forward(heads.reshape([rows, tokens, number * width]))
+        self.output.add_to(x, heads.reshape([rows, tokens, number * width]))
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Block<B: Backend> {
 impl<B: Kernels> Block<B> {
     /// Whole rows: `x` is `[B, T, C]`.
     pub fn forward(&self, x: Tensor<B, 3>, rotary: &Rotary<B>, mask: &AttentionMask<B>) -> Tensor<B, 3> {
-        let p = self.attention.project(self.attention_norm.forward(x.clone()), rotary);
+        let p = self.attention.project(x.clone(), &self.attention_norm, rotary);
         self.finish(x, attend(p.query, p.key, p.value, mask))
     }
 
@@ -40,13 +40,11 @@ impl<B: Kernels> Block<B> {
         rotary: &Rotary<B>,
         parts: &mut [Part<'_, B>],
     ) -> Tensor<B, 3> {
-        let p = self.attention.project(self.attention_norm.forward(x.clone()), rotary);
+        let p = self.attention.project(x.clone(), &self.attention_norm, rotary);
         self.finish(x, cache::attend(p, parts))
     }
 
     fn finish(&self, x: Tensor<B, 3>, heads: Tensor<B, 4>) -> Tensor<B, 3> {
-        let x = x + self.attention.join(heads);
-        let y = self.mlp.forward(self.mlp_norm.forward(x.clone()));
-        x + y
+        self.mlp.add_to(self.attention.add_to(x, heads), &self.mlp_norm)
     }
 }

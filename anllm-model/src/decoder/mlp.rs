@@ -1,11 +1,12 @@
 //! The gated MLP: `down(silu(gate(x)) · up(x))`.
 
-use anllm_kernels::{Kernels, swiglu};
+use anllm_kernels::Kernels;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::linear::Linear;
+use super::norm::RmsNorm;
 
 /// SwiGLU feed-forward layer.
 #[derive(Module, Debug)]
@@ -19,11 +20,9 @@ pub struct Mlp<B: Backend> {
 }
 
 impl<B: Kernels> Mlp<B> {
-    /// `[B, T, C]` to the same shape.
-    pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let [gate, up] = Linear::forward_each(x, [&self.gate, &self.up]);
-        let [rows, tokens, width] = gate.dims();
-        let flat = [rows * tokens, width];
-        self.down.forward(swiglu(gate.reshape(flat), up.reshape(flat)).reshape([rows, tokens, width]))
+    /// `x + mlp(norm(x))`, `[B, T, C]`.
+    pub fn add_to(&self, x: Tensor<B, 3>, norm: &RmsNorm<B>) -> Tensor<B, 3> {
+        let [gate, up] = Linear::forward_each_of_norm(x.clone(), norm, [&self.gate, &self.up]);
+        self.down.add_gated_to(x, gate, up)
     }
 }

@@ -3,7 +3,7 @@
 use anllm_kernels::{Kernels, rms_norm};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{DType, FloatDType, Tensor};
 
 /// RMS norm over the last dimension.
 #[derive(Module, Debug)]
@@ -22,7 +22,12 @@ impl<B: Kernels> RmsNorm<B> {
 
     /// `[…, width]` to the same shape.
     pub fn forward<const N: usize>(&self, x: Tensor<B, N>) -> Tensor<B, N> {
-        let weight = self.weight.val().cast(FloatDType::from(x.dtype()));
+        let weight = self.weight_as(x.dtype());
         rms_norm(x, weight, self.eps)
+    }
+
+    /// The weight as floats of `dtype`, `[width]`.
+    pub(super) fn weight_as(&self, dtype: DType) -> Tensor<B, 1> {
+        self.weight.val().cast(FloatDType::from(dtype))
     }
 }

@@ -29,7 +29,7 @@ impl<B: Kernels> Decoder<B> {
             x = block.forward(x, &batch.rotary, &batch.mask);
         }
         let block = &self.blocks[layer];
-        let p = block.attention.project(block.attention_norm.forward(x), &batch.rotary);
+        let p = block.attention.project(x, &block.attention_norm, &batch.rotary);
         let [_, tokens, heads, width] = p.query.dims();
         let [_, _, groups, _] = p.key.dims();
         // The queries that share a key head become rows of one matrix.

@@ -79,14 +79,23 @@ impl<B: Kernels> Weight<B> {
 
     /// [`times`](Self::times) with each of some weights.
     pub(crate) fn times_each<const W: usize>(x: Tensor<B, 2>, weights: [&Self; W]) -> [Tensor<B, 2>; W] {
-        let packed = weights.map(|weight| match weight {
+        match Self::all_packed(weights) {
+            Some(matrices) => linear_packed_each(x, matrices),
+            None => weights.map(|weight| weight.times(x.clone())),
+        }
+    }
+
+    /// The packed matrices that all of some weights are.
+    pub(super) fn all_packed<const W: usize>(weights: [&Self; W]) -> Option<[&PackedMatrix; W]> {
+        let packed: Vec<&PackedMatrix> = weights.into_iter().filter_map(Self::packed).collect();
+        packed.try_into().ok()
+    }
+
+    /// The packed matrix that this is.
+    pub(super) fn packed(&self) -> Option<&PackedMatrix> {
+        match self {
             Self::Packed(matrix) => Some(matrix),
             Self::Float(_) | Self::Quantized(_) => None,
-        });
-        let matrices: Vec<&PackedMatrix> = packed.into_iter().flatten().collect();
-        match matrices.try_into() {
-            Ok(matrices) => linear_packed_each::<B, W>(x, matrices),
-            Err(_) => weights.map(|weight| weight.times(x.clone())),
         }
     }
 

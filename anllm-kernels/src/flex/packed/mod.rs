@@ -12,7 +12,6 @@ mod tile;
 use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 
-use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use self::blocks::Multiplied;
@@ -21,8 +20,7 @@ use self::rounded::{Rounded, rounded};
 use self::tile::Rows;
 use super::lanes::{self, Lanes};
 use super::panels::{Left, Right, multiply};
-use super::tensors::{filled, values};
-use crate::packed::{Blocks, PackedMatrix, PackedType, ROWS, VALUES, each_type};
+use crate::packed::{PackedMatrix, PackedType, ROWS, VALUES, each_type};
 
 /// Bytes of weights that one thread takes at a time, and into how many such pieces weights are cut if that allows: the
 /// smaller they are, the sooner threads come to the end together.
@@ -31,30 +29,50 @@ const PIECES: usize = 64;
 /// Rows of `x` up to which they are few.
 const FEW: usize = 7;
 
-/// `x·weightᵀ` with each of some weights `[out, in]`: `x` is `[N, in]`.
+/// `x·weightᵀ` with each of some weights `[out, in]`: `x` is `rows` rows of `in`.
 ///
 /// Few rows go through all of them in one go: they become integers once, and threads are called together once.
-pub(super) fn times_packed_each<const W: usize>(x: &FlexTensor, weights: [&PackedMatrix; W]) -> [FlexTensor; W] {
-    let [rows, width] = [x.layout().shape()[0], x.layout().shape()[1]];
-    let x = values(x);
-    let x = whole_blocks(&x, width);
-    if rows == 0 || width == 0 {
-        return weights.map(|weight| filled(vec![0.0; rows * weight.dims()[0]], [rows, weight.dims()[0]]));
+pub(super) fn times_each<const W: usize>(x: &[f32], rows: usize, weights: [&PackedMatrix; W]) -> [Vec<f32>; W] {
+    if x.is_empty() {
+        return weights.map(|weight| vec![0.0; rows * weight.dims()[0]]);
     }
-    let results = match rows <= FEW {
-        true => few(&x, rows, weights),
-        false => {
-            let left = Left::lines(&x, x.len() / rows);
-            let columns = left.inner / VALUES;
-            weights.map(|weight| {
-                let mut result = vec![0.0; rows * weight.dims()[0]];
-                each_type!(weight.blocks(), blocks => multiply(left, &Packed { blocks, columns }, &mut result, false));
-                result
-            })
-        }
-    };
-    let mut outs = weights.iter().map(|weight| weight.dims()[0]);
-    results.map(|result| filled(result, [rows, outs.next().unwrap_or(0)]))
+    let x = whole_blocks(x, x.len() / rows);
+    if rows > FEW {
+        return weights.map(|weight| {
+            let mut result = vec![0.0; rows * weight.dims()[0]];
+            many(&x, rows, weight, &mut result, false);
+            result
+        });
+    }
+    let sums = few(&x, rows, &weights);
+    let mut rest = sums.as_slice();
+    weights.map(|weight| {
+        let (own, others) = rest.split_at(groups(weight) * rows * ROWS);
+        rest = others;
+        let mut result = vec![0.0; rows * weight.dims()[0]];
+        each_row(own, &mut result, rows, |result, own| result.copy_from_slice(own));
+        result
+    })
+}
+
+/// Adds the product with one weight to `sum`, `[N, out]`.
+pub(super) fn add(sum: &mut [f32], x: &[f32], rows: usize, weight: &PackedMatrix) {
+    if x.is_empty() {
+        return;
+    }
+    let x = whole_blocks(x, x.len() / rows);
+    if rows > FEW {
+        return many(&x, rows, weight, sum, true);
+    }
+    let sums = few(&x, rows, &[weight]);
+    each_row(&sums, sum, rows, |sum, own| sum.iter_mut().zip(own).for_each(|(sum, own)| *sum += own));
+}
+
+/// Writes the product into `result`, or adds it to what is there: `x` is `[N, columns·32]`, the result `[N, out]`.
+fn many(x: &[f32], rows: usize, weight: &PackedMatrix, result: &mut [f32], more: bool) {
+    let left = Left::lines(x, x.len() / rows);
+    let columns = left.inner / VALUES;
+    each_type!(weight.blocks(), blocks => multiply(left, &Packed { blocks, columns }, result, more));
 }
 
 /// Rows of `width` values, each filled up with 0 to whole blocks.
@@ -70,43 +88,57 @@ fn whole_blocks(x: &[f32], width: usize) -> Cow<'_, [f32]> {
     Cow::Owned(rows)
 }
 
-/// `x` is `[N, columns·32]`, the results `[N, out]`.
-fn few<const W: usize>(x: &[f32], rows: usize, weights: [&PackedMatrix; W]) -> [Vec<f32>; W] {
+/// The products of a few rows, `x` `[N, columns·32]`, with some weights: `[groups of all weights, N, 16]`, so that what a
+/// thread writes lies in a row.
+fn few(x: &[f32], rows: usize, weights: &[&PackedMatrix]) -> Vec<f32> {
     let any = |wanted: fn(PackedType) -> bool| weights.iter().any(|weight| wanted(weight.kind()));
     let integers = if any(|kind| kind == PackedType::Q8_0) { rounded(x) } else { Vec::new() };
     let digits = if any(|kind| matches!(kind, PackedType::Q4_0 | PackedType::Q4_1)) { digits(x) } else { Vec::new() };
     let columns = x.len() / rows / VALUES;
     let inputs = Inputs { rows, columns, floats: x, integers: &integers, digits: &digits };
-    // `[groups, N, 16]` first: what a thread writes lies in a row.
-    let mut sums = weights.map(|weight| vec![0.0; weight.dims()[0].div_ceil(ROWS) * rows * ROWS]);
-    let mut pieces = Vec::new();
+    let all: usize = weights.iter().map(|weight| groups(weight)).sum();
     let bytes: usize = weights.iter().map(|weight| weight.bytes()).sum();
     let piece = (bytes / PIECES).clamp(*PIECE.start(), *PIECE.end());
-    for (weight, sums) in weights.iter().zip(&mut sums) {
-        let groups = (piece * sums.len() / (rows * ROWS) / weight.bytes().max(1)).max(1);
-        let starts = (0..).step_by(groups * inputs.columns);
-        let each = sums.chunks_mut(groups * rows * ROWS).zip(starts);
-        pieces.extend(each.map(|(sums, start)| Piece { inputs, blocks: weight.blocks(), start, sums }));
-    }
-    pieces.into_par_iter().with_max_len(1).for_each(Piece::multiply);
-    let mut outs = weights.iter().map(|weight| weight.dims()[0]);
-    sums.map(|sums| in_rows(sums, rows, outs.next().unwrap_or(0)))
+    let together = (piece * all / bytes.max(1)).max(1);
+    let group = rows * ROWS;
+    let mut sums = vec![0.0; all * group];
+    sums.par_chunks_mut(together * group).with_max_len(1).enumerate().for_each(|(piece, mut sums)| {
+        // The first of the piece's groups, counted from each weight's first one on.
+        let mut first = piece * together;
+        for weight in weights {
+            let count = groups(weight).saturating_sub(first).min(sums.len() / group);
+            let (own, rest) = std::mem::take(&mut sums).split_at_mut(count * group);
+            if count > 0 {
+                let blocks = first * columns..(first + count) * columns;
+                each_type!(weight.blocks(), all => {
+                    lanes::run(Rows { inputs, blocks: &all[blocks], sums: own });
+                });
+            }
+            first = first.saturating_sub(groups(weight));
+            sums = rest;
+        }
+    });
+    sums
 }
 
-/// From `[groups, N, 16]` to `[N, out]`.
-fn in_rows(mut sums: Vec<f32>, rows: usize, out: usize) -> Vec<f32> {
+/// How many groups of sixteen rows a matrix has.
+fn groups(weight: &PackedMatrix) -> usize {
+    weight.dims()[0].div_ceil(ROWS)
+}
+
+/// Hands what belongs to each row of `result`, `[N, out]`, of the sums `[groups, N, 16]` to `take`, up to sixteen at a
+/// time.
+fn each_row(sums: &[f32], result: &mut [f32], rows: usize, take: impl Fn(&mut [f32], &[f32])) {
+    let out = result.len() / rows;
     if rows == 1 {
-        sums.truncate(out);
-        return sums;
+        return take(result, &sums[..out]);
     }
-    let mut result = vec![0.0; rows * out];
-    for (row, result) in result.chunks_exact_mut(out).enumerate() {
+    for (row, result) in result.chunks_exact_mut(out.max(1)).enumerate() {
         for (group, result) in result.chunks_mut(ROWS).enumerate() {
             let from = (group * rows + row) * ROWS;
-            result.copy_from_slice(&sums[from..from + result.len()]);
+            take(result, &sums[from..from + result.len()]);
         }
     }
-    result
 }
 
 /// A few rows of `x`.
@@ -122,24 +154,6 @@ struct Inputs<'a> {
     integers: &'a [Rounded],
     /// `[N, columns]`; empty where no weights are of 4 bits.
     digits: &'a [Digits],
-}
-
-/// Some groups of a matrix's rows with all of `x`: what one thread takes at a time.
-struct Piece<'a> {
-    inputs: Inputs<'a>,
-    blocks: &'a Blocks,
-    /// The first block.
-    start: usize,
-    /// `[groups, N, 16]`.
-    sums: &'a mut [f32],
-}
-
-impl Piece<'_> {
-    fn multiply(self) {
-        let Self { inputs, blocks, start, sums } = self;
-        let count = sums.len() / (inputs.rows * ROWS) * inputs.columns;
-        each_type!(blocks, blocks => lanes::run(Rows { inputs, blocks: &blocks[start..start + count], sums }));
-    }
 }
 
 /// Blocks `[groups, columns]` as the right matrix of a product, `[columns·32, groups·16]`.
