@@ -14,8 +14,10 @@ use super::tile::{BLOCK, HIDDEN, Lanes, Quads, gather, lie, products, stand};
 use crate::attention::{Attended, Reaches};
 use std::ops::Range;
 
+/// Into how many pieces a row of tokens and heads of keys is cut, if that allows: threads are to come to the end together.
+const PIECES: usize = 12;
 /// Tokens that one thread takes at a time. Keys are laid out again for each span.
-const SPAN: usize = 96;
+const SPAN: std::ops::RangeInclusive<usize> = 32..=128;
 /// Keys that are laid out together: they stay in the second nearest cache while all queries of the span, and of the heads
 /// that share them, go over them.
 const KEYS: usize = 4 * BLOCK;
@@ -30,78 +32,93 @@ pub(super) fn forward(
     value: &FlexTensor,
     reaches: &Reaches<Flex>,
 ) -> Attended<Flex> {
-    let Sizes { rows, tokens, heads, width, .. } = sizes;
+    let Sizes { rows, tokens, heads, groups, width, .. } = sizes;
     let (query, key, value) = (View::of(query), View::of(key), View::of(value));
     let mut output = vec![0.0; rows * tokens * heads * width];
     let mut log_sum = vec![0.0; rows * tokens * heads];
+    let span = (tokens * groups / PIECES).next_multiple_of(16).clamp(*SPAN.start(), *SPAN.end());
+    let mut spans = Vec::new();
     // Spans do not reach from one row into the next.
     let of_rows = output.chunks_mut(tokens * heads * width).zip(log_sum.chunks_mut(tokens * heads)).enumerate();
-    let spans: Vec<_> = of_rows
-        .flat_map(|(row, (output, log_sum))| {
-            let spans = output.chunks_mut(SPAN * heads * width).zip(log_sum.chunks_mut(SPAN * heads));
-            spans.enumerate().map(move |(number, (output, log_sum))| Span {
+    for (row, (output, log_sum)) in of_rows {
+        let of_spans = output.chunks_mut(span * heads * width).zip(log_sum.chunks_mut(span * heads)).enumerate();
+        for (number, (output, log_sum)) in of_spans {
+            let output = by_group(output, groups, sizes.sharing() * width);
+            let log_sum = by_group(log_sum, groups, sizes.sharing());
+            spans.extend(output.into_iter().zip(log_sum).enumerate().map(|(group, (output, log_sum))| Span {
                 sizes,
                 query,
                 key,
                 value,
                 reach: reaches.row(row),
                 row,
-                first: number * SPAN,
+                group,
+                first: number * span,
                 output,
                 log_sum,
-            })
-        })
-        .collect();
-    spans.into_par_iter().for_each(|span| Arch::new().dispatch(span));
+            }));
+        }
+    }
+    // The last spans have the most keys under full attention: they go first, so that threads come to the end together.
+    spans.into_par_iter().rev().with_max_len(1).for_each(|span| Arch::new().dispatch(span));
     Attended { output: filled(output, [rows, tokens, heads, width]), log_sum: filled(log_sum, [rows, tokens, heads]) }
 }
 
-struct Span<'a> {
+/// Cuts `numbers`, `[tokens, groups, each]`, into what belongs to each group: a slice of each token's.
+fn by_group(numbers: &mut [f32], groups: usize, each: usize) -> Vec<Vec<&mut [f32]>> {
+    let tokens = numbers.len() / (groups * each).max(1);
+    let mut parts: Vec<Vec<_>> = (0..groups).map(|_| Vec::with_capacity(tokens)).collect();
+    for token in numbers.chunks_exact_mut((groups * each).max(1)) {
+        token.chunks_exact_mut(each).zip(&mut parts).for_each(|(own, part)| part.push(own));
+    }
+    parts
+}
+
+/// Some tokens of a row, and the heads of queries that share one head of keys.
+struct Span<'a, 'b> {
     sizes: Sizes,
     query: View<'a>,
     key: View<'a>,
     value: View<'a>,
     reach: &'a Reach,
     row: usize,
+    /// The head of keys.
+    group: usize,
     /// The span's first token.
     first: usize,
-    /// `[tokens of the span, H, D]`.
-    output: &'a mut [f32],
-    /// `[tokens of the span, H]`.
-    log_sum: &'a mut [f32],
+    /// Of each token, `[heads of the group, D]`.
+    output: Vec<&'b mut [f32]>,
+    /// Of each token, `[heads of the group]`.
+    log_sum: Vec<&'b mut [f32]>,
 }
 
-impl WithSimd for Span<'_> {
+impl WithSimd for Span<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { sizes, query, key, value, reach, row, first, output, log_sum } = self;
-        let Sizes { heads, groups, width, .. } = sizes;
+        let Self { sizes, query, key, value, reach, row, group, first, mut output, mut log_sum } = self;
+        let Sizes { width, .. } = sizes;
         let sharing = sizes.sharing();
-        let tokens = log_sum.len() / heads;
-        let parts = [Part::far(reach, first..first + tokens), Part::near(reach, first..first + tokens)];
-        let sights = [sights(simd, &parts[0], tokens), sights(simd, &parts[1], tokens)];
+        let tokens = output.len();
+        let head = group * sharing;
         let mut tiles = Tiles::new(simd, sharing, tokens, width);
+        tiles.fill(sizes.scale(), |own, token| query.get(row, first + token, head + own));
         let (mut keys, mut values) = (Vec::new(), Vec::new());
-        for group in 0..groups {
-            let head = group * sharing;
-            tiles.fill(simd, sizes.scale(), |own, token| query.get(row, first + token, head + own));
-            for (part, sights) in parts.iter().zip(&sights) {
-                for start in (0..part.slots.len()).step_by(KEYS) {
-                    let chunk = start..(start + KEYS).min(part.slots.len());
-                    strips(key, row, &part.slots[chunk.clone()], group, width, &mut keys);
-                    quads(value, row, &part.slots[chunk.clone()], group, width, &mut values);
-                    let values = Quads { elements: &values, keys: chunk.len() };
-                    tiles.walk(simd, sights, Chunk { keys: &keys, values, range: chunk });
-                }
+        for part in [Part::far(reach, first..first + tokens), Part::near(reach, first..first + tokens)] {
+            let sights = sights(simd, &part, tokens);
+            for start in (0..part.slots.len()).step_by(KEYS) {
+                let chunk = start..(start + KEYS).min(part.slots.len());
+                strips(key, row, &part.slots[chunk.clone()], group, width, &mut keys);
+                quads(value, row, &part.slots[chunk.clone()], group, width, &mut values);
+                let values = Quads { elements: &values, keys: chunk.len() };
+                tiles.walk(simd, &sights, Chunk { keys: &keys, values, range: chunk });
             }
-            tiles.finish(|own, token, values, lane, highest, sum| {
-                let place = token * heads + head + own;
-                lie::<S>(values, lane, 1.0 / sum, &mut output[place * width..(place + 1) * width]);
-                log_sum[place] = highest * std::f32::consts::LN_2 + sum.ln();
-            });
         }
+        tiles.finish(|own, token, values, lane, highest, sum| {
+            lie::<S>(values, lane, 1.0 / sum, &mut output[token][own * width..(own + 1) * width]);
+            log_sum[token][own] = highest * std::f32::consts::LN_2 + sum.ln();
+        });
     }
 }
 
@@ -164,24 +181,21 @@ impl<S: Simd> Tiles<S> {
             tokens,
             width,
             queries: vec![zero; vectors * width],
-            highest: vec![zero; vectors],
+            highest: vec![simd.splat_f32s(HIDDEN); vectors],
             sums: vec![zero; vectors],
             values: vec![zero; vectors * width],
         }
     }
 
-    /// Takes in the queries, and forgets all keys. `query` is told a head and a token.
+    /// Takes in the queries; `query` is told a head and a token.
     #[inline(always)]
-    fn fill<'a>(&mut self, simd: S, scale: f32, query: impl Fn(usize, usize) -> &'a [f32]) {
+    fn fill<'a>(&mut self, scale: f32, query: impl Fn(usize, usize) -> &'a [f32]) {
         let of_head = self.tokens.div_ceil(S::F32_LANES);
         for (number, queries) in self.queries.chunks_exact_mut(self.width).enumerate() {
             let (head, start) = (number / of_head, number % of_head * S::F32_LANES);
             let count = S::F32_LANES.min(self.tokens - start);
             stand::<S>(|lane| query(head, start + lane), count, scale, queries);
         }
-        self.highest.fill(simd.splat_f32s(HIDDEN));
-        self.sums.fill(simd.splat_f32s(0.0));
-        self.values.fill(simd.splat_f32s(0.0));
     }
 
     /// Takes in the keys of a chunk. Vectors go over them together where that takes in few more keys than each would by

@@ -38,13 +38,19 @@ impl Digits {
         let scale = greatest / MOST;
         let mut digits = [[0i8; VALUES]; DIGITS];
         let mut sums = [0; DIGITS];
-        for i in 0..VALUES {
-            let mut rest = values[i] * inverse;
-            for digit in 0..DIGITS {
-                let rounded = rest + ROUNDER;
-                digits[digit][i] = rounded.to_bits() as i8;
-                sums[digit] += i32::from(digits[digit][i]);
-                rest = (rest - (rounded - ROUNDER)) * BASE;
+        let mut rest = *values;
+        for rest in &mut rest {
+            *rest *= inverse;
+        }
+        // One digit of all values after the other: the loops become vectors.
+        for (digits, sum) in digits.iter_mut().zip(&mut sums) {
+            for (digit, rest) in digits.iter_mut().zip(&mut rest) {
+                let rounded = *rest + ROUNDER;
+                *digit = rounded.to_bits() as i8;
+                *rest = (*rest - (rounded - ROUNDER)) * BASE;
+            }
+            for digit in &*digits {
+                *sum += i32::from(*digit);
             }
         }
         let sum = (sums[0] as f32 + (sums[1] as f32 + sums[2] as f32 * STEP) * STEP) * scale;
@@ -55,10 +61,23 @@ impl Digits {
 /// `x`, `[N, columns·32]`, as `[N, columns]`.
 pub(super) fn digits(x: &[f32]) -> Vec<Digits> {
     let mut blocks = vec![Digits::zeroed(); x.len() / VALUES];
-    pulp::Arch::new().dispatch(|| {
-        for (x, block) in x.as_chunks::<VALUES>().0.iter().zip(&mut blocks) {
+    pulp::Arch::new().dispatch(Into { x, blocks: &mut blocks });
+    blocks
+}
+
+/// A closure would be a function of its own, which knows nothing of the processor's vectors.
+struct Into<'a> {
+    x: &'a [f32],
+    blocks: &'a mut [Digits],
+}
+
+impl pulp::WithSimd for Into<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        for (x, block) in self.x.as_chunks::<VALUES>().0.iter().zip(self.blocks) {
             *block = Digits::of(x);
         }
-    });
-    blocks
+    }
 }

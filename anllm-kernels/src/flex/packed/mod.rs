@@ -44,7 +44,14 @@ pub(super) fn times_each<const W: usize>(x: &[f32], rows: usize, weights: [&Pack
             result
         });
     }
-    let sums = few(&x, rows, &weights);
+    let mut sums = few(&x, rows, &weights);
+    if rows == 1 && W == 1 {
+        // They lie as they should already: a head's scores are many.
+        return weights.map(|weight| {
+            sums.truncate(weight.dims()[0]);
+            std::mem::take(&mut sums)
+        });
+    }
     let mut rest = sums.as_slice();
     weights.map(|weight| {
         let (own, others) = rest.split_at(groups(weight) * rows * ROWS);

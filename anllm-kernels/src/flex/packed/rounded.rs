@@ -64,10 +64,23 @@ impl Rounded {
 /// `x`, `[N, columns·32]`, as `[N, columns]`.
 pub(super) fn rounded(x: &[f32]) -> Vec<Rounded> {
     let mut blocks = vec![Rounded::zeroed(); x.len() / VALUES];
-    pulp::Arch::new().dispatch(|| {
-        for (x, block) in x.as_chunks::<VALUES>().0.iter().zip(&mut blocks) {
+    pulp::Arch::new().dispatch(Into { x, blocks: &mut blocks });
+    blocks
+}
+
+/// A closure would be a function of its own, which knows nothing of the processor's vectors.
+struct Into<'a> {
+    x: &'a [f32],
+    blocks: &'a mut [Rounded],
+}
+
+impl pulp::WithSimd for Into<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        for (x, block) in self.x.as_chunks::<VALUES>().0.iter().zip(self.blocks) {
             *block = Rounded::of(x);
         }
-    });
-    blocks
+    }
 }

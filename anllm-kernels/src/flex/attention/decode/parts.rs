@@ -1,6 +1,6 @@
 //! What the spans of a token's keys give, and how they become one.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// What the spans give.
@@ -39,12 +39,8 @@ impl Parts {
     }
 
     /// Adds to `output`, `[H, D]`, which is 0, and writes `log_sum`, `[H]`.
-    pub(super) fn join(mut self, output: &mut [f32], log_sum: &mut [f32]) {
-        Arch::new().dispatch(|| {
-            for (head, (output, log_sum)) in output.chunks_exact_mut(self.width).zip(log_sum).enumerate() {
-                *log_sum = self.join_head(head, output);
-            }
-        });
+    pub(super) fn join(self, output: &mut [f32], log_sum: &mut [f32]) {
+        Arch::new().dispatch(Join { parts: self, output, log_sum });
     }
 
     /// One head's output; returns the logarithm of its sum.
@@ -63,5 +59,25 @@ impl Parts {
             output.iter_mut().zip(values).for_each(|(output, value)| *output += value * weight);
         }
         most * std::f32::consts::LN_2 + sum.ln()
+    }
+}
+
+struct Join<'a> {
+    parts: Parts,
+    /// `[H, D]`.
+    output: &'a mut [f32],
+    /// `[H]`.
+    log_sum: &'a mut [f32],
+}
+
+impl WithSimd for Join<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { mut parts, output, log_sum } = self;
+        for (head, (output, log_sum)) in output.chunks_exact_mut(parts.width).zip(log_sum).enumerate() {
+            *log_sum = parts.join_head(head, output);
+        }
     }
 }
