@@ -14,6 +14,7 @@ mod packed;
 mod panels;
 mod product;
 mod rotary;
+mod share;
 mod stored;
 mod tensors;
 mod vectors;

@@ -12,14 +12,13 @@ mod tile;
 use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 
-use rayon::prelude::*;
-
 use self::blocks::Multiplied;
 use self::digits::{Digits, digits};
 use self::rounded::{Rounded, rounded};
 use self::tile::Rows;
 use super::lanes::{self, Lanes};
 use super::panels::{Left, Right, multiply};
+use super::share::share;
 use crate::packed::{PackedMatrix, PackedType, ROWS, VALUES, each_type};
 
 /// Bytes of weights that one thread takes at a time, and into how many such pieces weights are cut if that allows: the
@@ -109,7 +108,7 @@ fn few(x: &[f32], rows: usize, weights: &[&PackedMatrix]) -> Vec<f32> {
     let together = (piece * all / bytes.max(1)).max(1);
     let group = rows * ROWS;
     let mut sums = vec![0.0; all * group];
-    sums.par_chunks_mut(together * group).with_max_len(1).enumerate().for_each(|(piece, mut sums)| {
+    share(&mut sums, together * group, |piece, mut sums| {
         // The first of the piece's groups, counted from each weight's first one on.
         let mut first = piece * together;
         for weight in weights {
