@@ -171,9 +171,8 @@ fn some_digits<L: Lanes, T: Nibbled, const N: usize>(lanes: L, x: &[Digits], blo
         for quarter in 0..4 {
             for (half, quads) in block.quads(lanes, quarter).into_iter().enumerate() {
                 for n in 0..N {
-                    for digit in 0..DIGITS {
-                        let digits = inputs[n].digits[digit][2 * quarter + half];
-                        parts[n][digit] = lanes.add_quads(quads, digits, parts[n][digit]);
+                    for (digits, part) in inputs[n].digits.iter().zip(&mut parts[n]) {
+                        *part = lanes.add_quads(quads, digits[2 * quarter + half], *part);
                     }
                 }
             }
