@@ -1,5 +1,7 @@
 //! Attention of many tokens.
 
+use std::ops::{Range, RangeInclusive};
+
 use anllm_core::Reach;
 use burn_flex::{Flex, FlexTensor};
 use pulp::{Arch, Simd, WithSimd};
@@ -12,12 +14,11 @@ use super::pack::{STRIP, quads, strips};
 use super::span::Part;
 use super::tile::{BLOCK, HIDDEN, Lanes, Quads, gather, lie, products, stand};
 use crate::attention::{Attended, Reaches};
-use std::ops::Range;
 
 /// Into how many pieces a row of tokens and heads of keys is cut, if that allows: threads are to come to the end together.
 const PIECES: usize = 12;
 /// Tokens that one thread takes at a time. Keys are laid out again for each span.
-const SPAN: std::ops::RangeInclusive<usize> = 32..=128;
+const SPAN: RangeInclusive<usize> = 32..=128;
 /// Keys that are laid out together: they stay in the second nearest cache while all queries of the span, and of the heads
 /// that share them, go over them.
 const KEYS: usize = 4 * BLOCK;
