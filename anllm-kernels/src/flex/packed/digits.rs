@@ -5,7 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::rounded::{ROUNDER, greatest};
+use super::activations::{Activations, ROUNDER, greatest};
 use crate::packed::VALUES;
 
 /// Digits of an activation, the highest first.
@@ -29,7 +29,7 @@ pub(super) struct Digits {
     pub(super) sum: f32,
 }
 
-impl Digits {
+impl Activations for Digits {
     #[inline(always)]
     fn of(values: &[f32; VALUES]) -> Self {
         let greatest = greatest(values);
@@ -55,29 +55,5 @@ impl Digits {
         }
         let sum = (sums[0] as f32 + (sums[1] as f32 + sums[2] as f32 * STEP) * STEP) * scale;
         Self { digits: bytemuck::cast(digits), scale, sum }
-    }
-}
-
-/// `x`, `[N, columns·32]`, as `[N, columns]`.
-pub(super) fn digits(x: &[f32]) -> Vec<Digits> {
-    let mut blocks = vec![Digits::zeroed(); x.len() / VALUES];
-    pulp::Arch::new().dispatch(Into { x, blocks: &mut blocks });
-    blocks
-}
-
-/// A closure would be a function of its own, which knows nothing of the processor's vectors.
-struct Into<'a> {
-    x: &'a [f32],
-    blocks: &'a mut [Digits],
-}
-
-impl pulp::WithSimd for Into<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        for (x, block) in self.x.as_chunks::<VALUES>().0.iter().zip(self.blocks) {
-            *block = Digits::of(x);
-        }
     }
 }

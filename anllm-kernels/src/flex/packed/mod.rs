@@ -4,6 +4,7 @@
 //! with `x` rounded to integers. With many rows the products do, and 32-bit floats have the fastest ones: sixteen rows of
 //! the weights become a panel of them, once for all rows of `x`.
 
+mod activations;
 mod blocks;
 mod digits;
 mod rounded;
@@ -12,9 +13,10 @@ mod tile;
 use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 
+use self::activations::integers;
 use self::blocks::Multiplied;
-use self::digits::{Digits, digits};
-use self::rounded::{Rounded, rounded};
+use self::digits::Digits;
+use self::rounded::Rounded;
 use self::tile::Rows;
 use super::lanes::{self, Lanes};
 use super::panels::{Left, Right, multiply};
@@ -98,10 +100,10 @@ fn whole_blocks(x: &[f32], width: usize) -> Cow<'_, [f32]> {
 /// thread writes lies in a row.
 fn few(x: &[f32], rows: usize, weights: &[&PackedMatrix]) -> Vec<f32> {
     let any = |wanted: fn(PackedType) -> bool| weights.iter().any(|weight| wanted(weight.kind()));
-    let integers = if any(|kind| kind == PackedType::Q8_0) { rounded(x) } else { Vec::new() };
-    let digits = if any(|kind| matches!(kind, PackedType::Q4_0 | PackedType::Q4_1)) { digits(x) } else { Vec::new() };
+    let rounded = if any(|kind| kind == PackedType::Q8_0) { integers(x) } else { Vec::new() };
+    let digits = if any(|kind| matches!(kind, PackedType::Q4_0 | PackedType::Q4_1)) { integers(x) } else { Vec::new() };
     let columns = x.len() / rows / VALUES;
-    let inputs = Inputs { rows, columns, floats: x, integers: &integers, digits: &digits };
+    let inputs = Inputs { rows, columns, floats: x, integers: &rounded, digits: &digits };
     let all: usize = weights.iter().map(|weight| groups(weight)).sum();
     let bytes: usize = weights.iter().map(|weight| weight.bytes()).sum();
     let piece = (bytes / PIECES).clamp(*PIECE.start(), *PIECE.end());
@@ -192,7 +194,7 @@ mod tests {
             let columns = x.len() / rows / VALUES;
             let out = blocks.len() / columns * ROWS;
             let [mut few, mut many] = [vec![0.0; rows * out], vec![0.0; rows * out]];
-            let inputs = Inputs { rows, columns, floats: x, integers: &rounded(x), digits: &digits(x) };
+            let inputs = Inputs { rows, columns, floats: x, integers: &integers(x), digits: &integers(x) };
             Rows { inputs, blocks, sums: &mut few }.on(lanes);
             let width = columns * VALUES;
             let mut panels = vec![[0.0; ROWS]; out / ROWS * width];
