@@ -166,13 +166,12 @@ pub trait Kernels: Backend {
         epsilon: f64,
         weights: [&PackedMatrix; W],
     ) -> [FloatTensor<Self>; W] {
-        Self::times_packed_each(Self::rms_norm(x, norm, epsilon), weights)
+        packed::norm_reference::<Self, W>(x, norm, epsilon, weights)
     }
 
     /// `sum + x·weightᵀ`: `sum` is `[N, out]`, `x` `[N, in]`.
     fn add_packed(sum: FloatTensor<Self>, x: FloatTensor<Self>, weight: &PackedMatrix) -> FloatTensor<Self> {
-        let [product] = Self::times_packed_each(x, [weight]);
-        Self::float_add(sum, product)
+        packed::add_reference::<Self>(sum, x, weight)
     }
 
     /// The same of [`swiglu`](Self::swiglu)'s result: `gate` and `up` are `[N, in]`.

@@ -199,7 +199,7 @@ impl Kernels for Flex {
         weights: [&PackedMatrix; W],
     ) -> [FloatTensor<Self>; W] {
         if !all_f32(&[&x, &norm]) {
-            return Self::times_packed_each(Self::rms_norm(x, norm, epsilon), weights);
+            return crate::packed::norm_reference::<Self, W>(x, norm, epsilon, weights);
         }
         let rows = x.layout().shape()[0];
         let x = norm::normalised(&values(&x), &values(&norm), epsilon as f32);
@@ -208,8 +208,7 @@ impl Kernels for Flex {
 
     fn add_packed(mut sum: FloatTensor<Self>, x: FloatTensor<Self>, weight: &PackedMatrix) -> FloatTensor<Self> {
         if !all_f32(&[&sum, &x]) || !lies_alone(&sum) {
-            let [product] = Self::times_packed_each(x, [weight]);
-            return Self::float_add(sum, product);
+            return crate::packed::add_reference::<Self>(sum, x, weight);
         }
         let rows = x.layout().shape()[0];
         packed::add(sum.storage_mut(), &values(&x), rows, weight);

@@ -56,3 +56,21 @@ pub(crate) fn reference<B: Kernels>(x: FloatTensor<B>, weight: &PackedMatrix) ->
     let weight = Tensor::<B, 2>::from_data(values, (&x.device(), x.dtype()));
     primitive(product(x, weight.transpose()))
 }
+
+pub(crate) fn norm_reference<B: Kernels, const W: usize>(
+    x: FloatTensor<B>,
+    norm: FloatTensor<B>,
+    epsilon: f64,
+    weights: [&PackedMatrix; W],
+) -> [FloatTensor<B>; W] {
+    B::times_packed_each(B::rms_norm(x, norm, epsilon), weights)
+}
+
+pub(crate) fn add_reference<B: Kernels>(
+    sum: FloatTensor<B>,
+    x: FloatTensor<B>,
+    weight: &PackedMatrix,
+) -> FloatTensor<B> {
+    let [product] = B::times_packed_each(x, [weight]);
+    B::float_add(sum, product)
+}

@@ -14,8 +14,8 @@ use rayon::prelude::*;
 
 pub(crate) use block::{Block, Bytes, Nibbles, ROWS, RaisedNibbles, VALUES};
 pub(crate) use floats::{Brains, Halves, Singles};
-pub(crate) use linear::reference;
 pub use linear::{add_gated_packed, add_linear_packed, linear_packed, linear_packed_each, norm_linear_packed_each};
+pub(crate) use linear::{add_reference, norm_reference, reference};
 pub use quantized::QuantizedMatrix;
 
 /// How the values of a block are stored. The names, and the bytes of a block, are GGUF's.
