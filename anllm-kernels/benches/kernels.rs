@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anllm_core::{AnchorPolicy, CachePolicy, FullPolicy, Place, Segments};
@@ -176,6 +177,25 @@ fn products(c: &mut Criterion) {
     }
 }
 
+/// One row with one matrix after the other, as a model reads them: from memory, since the nearer caches don't hold them all.
+fn layers(c: &mut Criterion) {
+    const HELD: usize = 128 << 20;
+    let (x, weight) = (noise([1, MODEL]), noise([MLP, MODEL]));
+    let values: Vec<f32> = weight.into_data().into_vec().unwrap();
+    for kind in [PackedType::BF16, PackedType::Q8_0, PackedType::Q4_0, PackedType::Q4_1] {
+        let first = PackedMatrix::nearest(kind, [MLP, MODEL], &values);
+        let bytes = first.bytes();
+        let count = HELD / bytes;
+        let matrices: Vec<_> = (0..count).map(|_| PackedMatrix::nearest(kind, [MLP, MODEL], &values)).collect();
+        let next = AtomicUsize::new(0);
+        let title = format!("1 × {MODEL} by {MLP}, {kind}, one of {count}");
+        measure(c, &title, 2 * MODEL * MLP, bytes + (MODEL + MLP) * 4, || {
+            let number = next.fetch_add(1, Ordering::Relaxed) % count;
+            black_box(linear_packed(x.clone(), &matrices[number]));
+        });
+    }
+}
+
 /// What a step of training adds: the gradients of a linear layer, and the loss with those of the head.
 fn training(c: &mut Criterion) {
     let tokens = 512;
@@ -230,5 +250,5 @@ fn small(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, peaks, attention, next_token, products, training, small);
+criterion_group!(benches, peaks, attention, next_token, products, layers, training, small);
 criterion_main!(benches);

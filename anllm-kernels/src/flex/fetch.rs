@@ -1,7 +1,7 @@
 //! Asking for memory before it is read.
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::_MM_HINT_T0;
+use std::arch::x86_64::_MM_HINT_T1;
 
 #[cfg(target_arch = "x86_64")]
 use pulp::core_arch::x86::Sse;
@@ -10,14 +10,15 @@ use pulp::core_arch::x86::Sse;
 #[cfg(target_arch = "x86_64")]
 pub(super) const LINE: usize = 64;
 
-/// Asks for what `data` lies in, so that it comes nearer while something else is worked on. Nothing happens where the
+/// Asks for what `data` lies in, so that it comes nearer while something else is worked on, to the second nearest cache:
+/// processors can have more on its way there than to the nearest, and stop when it is too much. Nothing happens where the
 /// processor has no word for it.
 #[inline(always)]
 pub(super) fn fetch<T>(data: &[T]) {
     #[cfg(target_arch = "x86_64")]
     if let Some(sse) = Sse::try_new() {
         for line in (0..size_of_val(data)).step_by(LINE) {
-            sse._mm_prefetch::<_MM_HINT_T0>(data.as_ptr().cast::<i8>().wrapping_add(line));
+            sse._mm_prefetch::<_MM_HINT_T1>(data.as_ptr().cast::<i8>().wrapping_add(line));
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

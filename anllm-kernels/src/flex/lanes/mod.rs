@@ -86,8 +86,8 @@ pub(super) trait Lanes: Copy {
     /// The rows in order.
     fn rows(self, values: Self::Floats) -> [f32; ROWS];
 
-    /// Asks for the memory where a `T` will be read, if there is any. The processor does so by itself within a page, and
-    /// waits at the beginning of the next.
+    /// Asks for the memory where a `T` will be read, if there is any, as [`fetch`](super::fetch::fetch) does. The processor
+    /// does so by itself within a page, and waits at the beginning of the next.
     #[inline(always)]
     fn fetch<T>(self, _: *const T) {}
 

@@ -1,6 +1,6 @@
 //! Lanes of AVX2 and AVX-512.
 
-use std::arch::x86_64::{__m256, __m256i, __m512, _MM_HINT_T0};
+use std::arch::x86_64::{__m256, __m256i, __m512, _MM_HINT_T1};
 
 use pulp::x86::{V3, V4};
 use pulp::{
@@ -139,7 +139,7 @@ impl Lanes for V4 {
     #[inline(always)]
     fn fetch<T>(self, ahead: *const T) {
         for line in (0..size_of::<T>()).step_by(LINE) {
-            self.sse._mm_prefetch::<_MM_HINT_T0>(ahead.cast::<i8>().wrapping_add(line));
+            self.sse._mm_prefetch::<_MM_HINT_T1>(ahead.cast::<i8>().wrapping_add(line));
         }
     }
 
@@ -305,7 +305,7 @@ impl Lanes for V3 {
     #[inline(always)]
     fn fetch<T>(self, ahead: *const T) {
         for line in (0..size_of::<T>()).step_by(LINE) {
-            self.sse._mm_prefetch::<_MM_HINT_T0>(ahead.cast::<i8>().wrapping_add(line));
+            self.sse._mm_prefetch::<_MM_HINT_T1>(ahead.cast::<i8>().wrapping_add(line));
         }
     }
 

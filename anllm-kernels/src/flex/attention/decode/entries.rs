@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use super::super::super::fetch::fetch;
 use super::super::super::tensors::View;
 use super::super::super::widen::Widen;
-use super::SPAN;
+use super::BLOCK;
 
 /// Keys or values, `[B, S, K, D]`, where they lie.
 #[derive(Clone, Copy)]
@@ -48,7 +48,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// The entries in `slots`, at most [`SPAN`]. Those that are no 32-bit floats become such in `room`.
+    /// The entries in `slots`, at most [`BLOCK`]. Those that are no 32-bit floats become such in `room`.
     #[inline(always)]
     pub(super) fn lines<'b>(self, slots: &[usize], groups: usize, room: &'b mut Vec<f32>) -> Lines<'b>
     where
@@ -56,10 +56,9 @@ impl<'a> Entries<'a> {
     {
         match self {
             Self::Single(view) => {
-                let mut starts = [0; SPAN];
+                let mut starts = [0; BLOCK];
                 starts.iter_mut().zip(slots).for_each(|(start, slot)| *start = view.start(0, *slot, 0));
                 Lines {
-                    groups,
                     numbers: view.data(),
                     starts,
                     next: view.start(0, 0, 1) - view.start(0, 0, 0),
@@ -76,8 +75,7 @@ impl<'a> Entries<'a> {
 pub(super) struct Lines<'a> {
     numbers: &'a [f32],
     /// Where each entry starts.
-    starts: [usize; SPAN],
-    groups: usize,
+    starts: [usize; BLOCK],
     /// From a head to the next.
     next: usize,
     /// `D`.
@@ -94,7 +92,7 @@ impl<'a> Lines<'a> {
     ) -> Self {
         let width = view.width();
         room.resize(slots.len() * groups * width, 0.0);
-        let mut starts = [0; SPAN];
+        let mut starts = [0; BLOCK];
         for number in 0..slots.len() {
             starts[number] = number * groups * width;
             for group in 0..groups {
@@ -105,12 +103,7 @@ impl<'a> Lines<'a> {
                 }
             }
         }
-        Self { numbers: room, starts, groups, next: width, width }
-    }
-
-    /// How many heads there are.
-    pub(super) fn groups(&self) -> usize {
-        self.groups
+        Self { numbers: room, starts, next: width, width }
     }
 
     /// Head `group` of entry `number`.

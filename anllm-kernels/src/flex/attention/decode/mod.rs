@@ -1,5 +1,5 @@
 //! Attention of one token: the cache's own rows are read, once, from front to back, and nothing is copied. Entries of 16
-//! bits become floats of 32 a span at a time.
+//! bits become floats of 32 a block at a time.
 //!
 //! Keys are cut into spans; each span gives every head the highest score, the sum of the shares and the weighted values
 //! against that score, and the spans' parts are joined at the end.
@@ -7,7 +7,9 @@
 mod entries;
 mod look;
 mod parts;
+mod score;
 mod slots;
+mod weigh;
 
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
@@ -16,14 +18,19 @@ use self::entries::Entries;
 use self::look::Span;
 use self::parts::{Part, Parts};
 use self::slots::Slots;
+use super::super::share::share;
 use super::super::tensors::{View, filled};
 use super::Sizes;
 use crate::attention::{Attended, Reaches, SequencePrimitives};
 
-/// Keys that are looked at together, at most.
-const SPAN: usize = 32;
-/// Spans that are worth a thread's attention.
-const SPANS: usize = 2;
+/// Keys whose scores become shares together: whole vectors of them on any processor.
+const BLOCK: usize = 16;
+/// Heads that look at a key together.
+const HEADS: usize = 3;
+/// Keys that one thread is to look at, at least, where another could.
+const LEAST: usize = 2 * BLOCK;
+/// Keys of a span, at most.
+const SPAN: usize = 128;
 /// Products of a query's and a key's numbers that are worth a thread's attention, where others have tokens of their own.
 const WORK: usize = 1 << 16;
 
@@ -89,7 +96,7 @@ impl Token<'_> {
         let spans = spans(count);
         if spans == 1 {
             // Nothing to join, and too little for several threads.
-            let (mut highest, mut sums) = (vec![0.0; heads], vec![0.0; heads]);
+            let (mut highest, mut sums) = (vec![f32::NEG_INFINITY; heads], vec![0.0; heads]);
             let span = Span { token: self, range: 0..count };
             span.take(Part { highest: &mut highest, sums: &mut sums, values: output });
             for (head, output) in output.chunks_exact_mut(width).enumerate() {
@@ -100,8 +107,10 @@ impl Token<'_> {
         }
         let each = count.div_ceil(spans);
         let mut parts = Parts::new(spans, heads, width);
-        parts.each().with_min_len(SPANS).enumerate().for_each(|(number, part)| {
-            Span { token: self, range: (number * each).min(count)..((number + 1) * each).min(count) }.take(part);
+        let mut each_part: Vec<_> = parts.each().collect();
+        share(&mut each_part, 1, |number, part| {
+            let range = (number * each).min(count)..((number + 1) * each).min(count);
+            part.iter_mut().for_each(|part| Span { token: self, range: range.clone() }.take(part.again()));
         });
         parts.join(output, log_sum);
     }
@@ -109,8 +118,8 @@ impl Token<'_> {
 
 /// How many spans of equal length so many keys make: an even number, for threads to share.
 fn spans(keys: usize) -> usize {
-    match keys.div_ceil(SPAN) {
-        0 | 1 => 1,
-        several => several.next_multiple_of(2),
+    match keys <= LEAST {
+        true => 1,
+        false => 2 * keys.div_ceil(2 * SPAN),
     }
 }

@@ -1,7 +1,6 @@
 //! What the spans of a token's keys give, and how they become one.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 /// What the spans give.
 pub(super) struct Parts {
@@ -25,6 +24,13 @@ pub(super) struct Part<'a> {
     pub(super) values: &'a mut [f32],
 }
 
+impl Part<'_> {
+    /// The same, for less long.
+    pub(super) fn again(&mut self) -> Part<'_> {
+        Part { highest: self.highest, sums: self.sums, values: self.values }
+    }
+}
+
 impl Parts {
     pub(super) fn new(spans: usize, heads: usize, width: usize) -> Self {
         let (highest, sums) = (vec![f32::NEG_INFINITY; spans * heads], vec![0.0; spans * heads]);
@@ -32,9 +38,9 @@ impl Parts {
     }
 
     /// One for each span, in order.
-    pub(super) fn each(&mut self) -> impl IndexedParallelIterator<Item = Part<'_>> {
-        let each = self.highest.par_chunks_mut(self.heads).zip(self.sums.par_chunks_mut(self.heads));
-        let each = each.zip(self.values.par_chunks_mut(self.heads * self.width));
+    pub(super) fn each(&mut self) -> impl Iterator<Item = Part<'_>> {
+        let each = self.highest.chunks_mut(self.heads).zip(self.sums.chunks_mut(self.heads));
+        let each = each.zip(self.values.chunks_mut(self.heads * self.width));
         each.map(|((highest, sums), values)| Part { highest, sums, values })
     }
 

@@ -1,5 +1,7 @@
 //! Which of a cache's slots a token reaches.
 
+use std::ops::Range;
+
 use anllm_core::Reach;
 
 /// The keys that the token reaches, where they are: no list is made of them.
@@ -22,11 +24,16 @@ impl<'a> Slots<'a> {
         self.far.len() + self.near_count
     }
 
+    /// Takes as many numbers as there is room for in `block` off `numbers`, and says where they are. Returns how many.
     #[inline(always)]
-    pub(super) fn get(&self, number: usize) -> usize {
-        match self.far.get(number) {
-            Some(slot) => *slot,
-            None => self.near + (number - self.far.len()),
+    pub(super) fn take(&self, numbers: &mut Range<usize>, block: &mut [usize]) -> usize {
+        let count = numbers.len().min(block.len());
+        for (slot, number) in block.iter_mut().zip(numbers.take(count)) {
+            *slot = match self.far.get(number) {
+                Some(slot) => *slot,
+                None => self.near + (number - self.far.len()),
+            };
         }
+        count
     }
 }
