@@ -59,8 +59,11 @@ pub(super) trait Lanes: Copy {
     /// Floats as they are.
     fn load(self, stored: &[f32; ROWS]) -> Self::Floats;
 
-    /// Half-precision floats.
+    /// Half-precision floats that are finite.
     fn halves(self, stored: &[u16; ROWS]) -> Self::Floats;
+
+    /// Half-precision floats, infinite ones and what is no number among them.
+    fn any_halves(self, stored: &[u16; ROWS]) -> Self::Floats;
 
     /// The upper halves of 32-bit floats.
     fn brains(self, stored: &[u16; ROWS]) -> Self::Floats;

@@ -1,5 +1,8 @@
 //! Lanes on any processor: what each operation means.
 
+use half::f16;
+
+use super::super::widen::Widen;
 use super::Lanes;
 use crate::packed::ROWS;
 
@@ -103,6 +106,11 @@ impl Lanes for Plain {
             floats[row] = half(stored[row]);
         }
         floats
+    }
+
+    #[inline(always)]
+    fn any_halves(self, stored: &[u16; ROWS]) -> Self::Floats {
+        stored.map(|bits| f16::from_bits(bits).wide())
     }
 
     #[inline(always)]

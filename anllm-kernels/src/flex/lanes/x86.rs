@@ -94,6 +94,11 @@ impl Lanes for V4 {
     }
 
     #[inline(always)]
+    fn any_halves(self, stored: &[u16; ROWS]) -> Self::Floats {
+        self.halves(stored)
+    }
+
+    #[inline(always)]
     fn brains(self, stored: &[u16; ROWS]) -> Self::Floats {
         let wide = self.convert_u16x16_to_u32x16(cast(*stored));
         cast(self.shl_const_u32x16::<16>(wide))
@@ -253,6 +258,20 @@ impl Lanes for V3 {
         let a = self.shl_const_u32x8::<13>(cast(self.convert_i16x8_to_i32x8(a)));
         let b = self.shl_const_u32x8::<13>(cast(self.convert_i16x8_to_i32x8(b)));
         [self.mul_f32x8(cast(self.and_u32x8(a, kept)), offset), self.mul_f32x8(cast(self.and_u32x8(b, kept)), offset)]
+    }
+
+    /// As `halves`, but for the highest exponent, which stays the highest.
+    #[inline(always)]
+    fn any_halves(self, stored: &[u16; ROWS]) -> Self::Floats {
+        let (exponent, highest) = (self.splat_u32x8(0x7C00), self.splat_u32x8(0xFF << 23));
+        let [a, b]: [u16x8; 2] = cast(*stored);
+        let mut wide: [u32x8; 2] = cast(self.halves(stored));
+        let (a, b) = (self.convert_u16x8_to_u32x8(a), self.convert_u16x8_to_u32x8(b));
+        let a = self.cmp_eq_u32x8(self.and_u32x8(a, exponent), exponent);
+        let b = self.cmp_eq_u32x8(self.and_u32x8(b, exponent), exponent);
+        wide[0] = self.or_u32x8(wide[0], self.and_u32x8(cast(a), highest));
+        wide[1] = self.or_u32x8(wide[1], self.and_u32x8(cast(b), highest));
+        cast(wide)
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@ use bytemuck::Pod;
 use half::{bf16, f16};
 
 use super::super::super::fetch::fetch;
+use super::super::super::lanes::{Lanes, OnLanes, run};
 use super::super::super::tensors::View;
 use super::super::super::widen::Widen;
 use super::BLOCK;
@@ -92,17 +93,9 @@ impl<'a> Lines<'a> {
     ) -> Self {
         let width = view.width();
         room.resize(slots.len() * groups * width, 0.0);
+        run(Widened { view, slots, groups, wide: room });
         let mut starts = [0; BLOCK];
-        for number in 0..slots.len() {
-            starts[number] = number * groups * width;
-            for group in 0..groups {
-                let narrow = view.get(0, slots[number], group);
-                let wide = &mut room[starts[number] + group * width..][..width];
-                for (wide, narrow) in wide.iter_mut().zip(narrow) {
-                    *wide = narrow.wide();
-                }
-            }
-        }
+        starts.iter_mut().enumerate().for_each(|(number, start)| *start = number * groups * width);
         Self { numbers: room, starts, next: width, width }
     }
 
@@ -111,5 +104,35 @@ impl<'a> Lines<'a> {
     pub(super) fn get(&self, number: usize, group: usize) -> &'a [f32] {
         let start = self.starts[number] + group * self.next;
         &self.numbers[start..start + self.width]
+    }
+}
+
+/// Entries that become 32-bit floats.
+struct Widened<'a, E> {
+    view: View<'a, E>,
+    slots: &'a [usize],
+    groups: usize,
+    /// `[slots, K, D]`.
+    wide: &'a mut [f32],
+}
+
+impl<E: Widen + Element + Pod> OnLanes for Widened<'_, E> {
+    #[inline(always)]
+    fn on<L: Lanes>(self, lanes: L) {
+        let Self { view, slots, groups, wide } = self;
+        let mut wide = wide.chunks_exact_mut(view.width());
+        for &slot in slots {
+            for group in 0..groups {
+                let Some(wide) = wide.next() else { return };
+                let (narrow, narrow_rest) = view.get(0, slot, group).as_chunks();
+                let (wide, wide_rest) = wide.as_chunks_mut();
+                for (wide, narrow) in wide.iter_mut().zip(narrow) {
+                    *wide = lanes.rows(E::wide_on(lanes, narrow));
+                }
+                for (wide, narrow) in wide_rest.iter_mut().zip(narrow_rest) {
+                    *wide = narrow.wide();
+                }
+            }
+        }
     }
 }
