@@ -19,7 +19,7 @@ pub enum MatrixForm {
     Float,
     /// As the checkpoint stores them, where the backend can multiply that: few bits, floats.
     Stored,
-    /// In 8 bits, or as stored where that is 8 bits or fewer.
+    /// In 8 bits, or as stored where that is 8 bits or fewer; projections to values, which are few, in 16, or as stored.
     Eight,
     /// In 4 bits, or as stored where that is 4 bits; embedding and head, whose errors every token feels, in 8.
     Four,
@@ -52,6 +52,9 @@ impl Checkpoint {
         Loader { source: self.source(), config: self.config(), device, dtype, form }.decoder()
     }
 }
+
+/// How the names of projections to values end.
+const VALUE: &str = ".v_proj.weight";
 
 struct Loader<'a, B: Backend> {
     source: &'a dyn TensorSource,
@@ -114,6 +117,8 @@ impl<B: Kernels> Loader<'_, B> {
         let nearest = match self.form {
             MatrixForm::Float => return Ok(Weight::float(self.tensor(name)?)),
             MatrixForm::Stored => None,
+            // A fortieth of the weights, on whose rounding perplexity depends more than on that of all others.
+            MatrixForm::Eight if name.ends_with(VALUE) => Some(self.half(name)),
             MatrixForm::Four if name != EMBEDDING && name != HEAD => Some(PackedType::Q4_1),
             MatrixForm::Eight | MatrixForm::Four => Some(PackedType::Q8_0),
         };
@@ -121,6 +126,14 @@ impl<B: Kernels> Loader<'_, B> {
             Some(matrix) if B::MULTIPLIES_PACKED => Ok(Weight::Packed(matrix)),
             Some(matrix) => Ok(self.quantized(matrix)),
             None => Ok(Weight::float(self.tensor(name)?)),
+        }
+    }
+
+    /// The floats of 16 bits that are nearest to a matrix.
+    fn half(&self, name: &str) -> PackedType {
+        match self.source.info(name).map(|info| info.dtype.as_str()) {
+            Some("BF16") => PackedType::BF16,
+            _ => PackedType::F16,
         }
     }
 
