@@ -1,7 +1,7 @@
 """Prefill and decode of peers, llama.cpp on the GGUF file as it is and PyTorch `transformers` on its values as floats,
 on the same text, to compare with. One JSON object for each row, like `anllm bench --json`.
 
-    pip install torch transformers gguf llama-cpp-python
+    pip install torch transformers gguf accelerate llama-cpp-python
     python scripts/peer_inference.py --model models/smollm2 --text FILE --context 128,512,2048 [--peer llama|torch]
 
 PyTorch also runs under the dense anchor mask (`"policy": "anchor"`), prefill alone: its cache keeps everything.

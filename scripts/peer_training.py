@@ -1,7 +1,7 @@
 """Training steps of a peer, PyTorch `transformers`, on the same text, under the same mask, to compare with.
 One JSON object for each row, like `anllm bench --train --json`.
 
-    pip install torch transformers gguf peft
+    pip install torch transformers gguf accelerate peft
     python scripts/peer_training.py --model models/smollm2 --text FILE --context 512,1024,2048 [--lora 32]
 """
 
