@@ -82,7 +82,8 @@ pub(crate) struct RunArgs {
 
     /// How the matrices of linear layers, embedding and head are held: native (as the file stores them: Q8_0, Q4_0 and
     /// Q4_1 blocks stay packed, 16-bit floats stay 16 bits), float (in --dtype), q8 or q4 (the nearest blocks of 8 or 4
-    /// bits; with q8, projections to values have 16, with q4, embedding and head 8). GPUs hold 16-bit floats in --dtype, ndarray all values.
+    /// bits; with q8, projections to values have 16, with q4, embedding and head 8). GPUs hold 16-bit floats in --dtype,
+    /// ndarray all values.
     #[arg(long, env = "ANLLM_WEIGHTS", value_enum, default_value_t = Weights::Native)]
     pub(crate) weights: Weights,
 

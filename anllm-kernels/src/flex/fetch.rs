@@ -11,8 +11,8 @@ use pulp::core_arch::x86::Sse;
 pub(super) const LINE: usize = 64;
 
 /// Asks for what `data` lies in, so that it comes nearer while something else is worked on, to the second nearest cache:
-/// processors can have more on its way there than to the nearest, and stop when it is too much. Nothing happens where the
-/// processor has no word for it.
+/// measured, that is faster than to the nearest, presumably because fewer requests to that one fit at a time. Nothing happens
+/// where the processor has no word for it.
 #[inline(always)]
 pub(super) fn fetch<T>(data: &[T]) {
     #[cfg(target_arch = "x86_64")]

@@ -117,7 +117,7 @@ impl<B: Kernels> Loader<'_, B> {
         let nearest = match self.form {
             MatrixForm::Float => return Ok(Weight::float(self.tensor(name)?)),
             MatrixForm::Stored => None,
-            // A fortieth of the weights, on whose rounding perplexity depends more than on that of all others.
+            // Few, and in SmolLM2 the ones whose rounding raises perplexity most.
             MatrixForm::Eight if name.ends_with(VALUE) => Some(self.half(name)),
             MatrixForm::Four if name != EMBEDDING && name != HEAD => Some(PackedType::Q4_1),
             MatrixForm::Eight | MatrixForm::Four => Some(PackedType::Q8_0),

@@ -27,8 +27,8 @@ impl Span<'_> {
 }
 
 /// Scores, as powers of two, from them shares, and the values weighted with these. While a block's keys are looked at its
-/// values come from memory, and while these are, the next block's keys: little by little, for a processor waits as soon as
-/// it has asked for more than it can keep in mind.
+/// values come from memory, and while these are, the next block's keys: little by little, so
+/// that memory is busy while there is work.
 struct Look<'a> {
     span: &'a Span<'a>,
     /// `[H, BLOCK]`.

@@ -27,7 +27,7 @@ use crate::attention::{Attended, Reaches, SequencePrimitives};
 const BLOCK: usize = 16;
 /// Heads that look at a key together.
 const HEADS: usize = 3;
-/// Keys that one thread is to look at, at least, where another could.
+/// Keys that are left to one thread, at most.
 const LEAST: usize = 2 * BLOCK;
 /// Keys of a span, at most.
 const SPAN: usize = 128;
