@@ -16,6 +16,7 @@ mod product;
 mod rotary;
 mod share;
 mod stored;
+mod sums;
 mod tensors;
 mod vectors;
 mod widen;

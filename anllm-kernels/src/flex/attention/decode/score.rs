@@ -2,11 +2,12 @@
 
 use pulp::Simd;
 
+use super::super::super::sums::{TOGETHER, sums};
 use super::BLOCK;
 use super::entries::Lines;
 
 /// Keys that heads look at together.
-pub(super) const KEYS: usize = 3;
+pub(super) const KEYS: usize = TOGETHER;
 
 /// Some keys of a block.
 pub(super) struct Score<'a> {
@@ -24,33 +25,32 @@ impl Score<'_> {
     #[inline(always)]
     pub(super) fn of<S: Simd, const N: usize>(&self, simd: S, queries: [&[f32]; N], scores: &mut [f32]) {
         if self.count == KEYS {
-            return self.some::<S, N, KEYS>(simd, queries, self.first, scores);
+            let products = products(simd, queries, self.keys::<KEYS>(self.first));
+            for n in 0..N {
+                let scores = &mut scores[n * BLOCK + self.first..][..KEYS];
+                let sums = sums(simd, products[n]);
+                for m in 0..KEYS {
+                    scores[m] = sums[m] * self.scale;
+                }
+            }
+            return;
         }
-        for first in self.first..self.first + self.count {
-            self.some::<S, N, 1>(simd, queries, first, scores);
+        for key in self.first..self.first + self.count {
+            let products = products(simd, queries, self.keys::<1>(key));
+            for n in 0..N {
+                scores[n * BLOCK + key] = simd.reduce_sum_f32s(products[n][0]) * self.scale;
+            }
         }
     }
 
     /// `M` keys from `first` on.
     #[inline(always)]
-    fn some<S: Simd, const N: usize, const M: usize>(
-        &self,
-        simd: S,
-        queries: [&[f32]; N],
-        first: usize,
-        scores: &mut [f32],
-    ) {
+    fn keys<const M: usize>(&self, first: usize) -> [&[f32]; M] {
         let mut keys: [&[f32]; M] = [&[]; M];
         for (m, key) in keys.iter_mut().enumerate() {
             *key = self.keys.get(first + m, self.group);
         }
-        let sums = products(simd, queries, keys);
-        for n in 0..N {
-            let scores = &mut scores[n * BLOCK + first..][..M];
-            for m in 0..M {
-                scores[m] = simd.reduce_sum_f32s(sums[n][m]) * self.scale;
-            }
-        }
+        keys
     }
 }
 
