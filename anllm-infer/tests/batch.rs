@@ -14,7 +14,8 @@ use anllm_infer::{
     BatchError, Event, Generation, InferError, Limits, Request, RequestId, Sampling, Scheduler, Status, StopReason,
     TokenLogprobs,
 };
-use common::{alone, load, policies, prompt, request, same};
+use burn::tensor::DType;
+use common::{alone, load, load_holding, policies, prompt, request, same};
 use proptest::prelude::*;
 
 /// What the listeners of a test heard, by request.
@@ -88,17 +89,19 @@ fn thirty_two_mixed_requests_equal_thirty_two_single_ones_under_every_policy() {
 
 #[test]
 fn policies_mix_and_rows_prune_at_different_times() {
-    let (engine, tokenizer) = load("qwen3");
-    let heard = Heard::default();
-    let mut scheduler = Scheduler::new(&engine, &tokenizer, Limits::default());
-    let all = policies();
-    let policy = |number: usize| all[number % all.len()].clone();
-    for number in 0..16 {
-        scheduler.submit(request(number, policy(number)), heard.listener(number, usize::MAX)).unwrap();
-    }
-    scheduler.run().unwrap();
-    for number in 0..16 {
-        same(&heard.outcome(number), &alone(&engine, &tokenizer, request(number, policy(number))).0);
+    for (name, entries) in [("qwen3", DType::F32), ("llama-gqa-tied", DType::F16), ("llama-gqa-tied", DType::BF16)] {
+        let (engine, tokenizer) = load_holding(name, entries);
+        let heard = Heard::default();
+        let mut scheduler = Scheduler::new(&engine, &tokenizer, Limits::default());
+        let all = policies();
+        let policy = |number: usize| all[number % all.len()].clone();
+        for number in 0..16 {
+            scheduler.submit(request(number, policy(number)), heard.listener(number, usize::MAX)).unwrap();
+        }
+        scheduler.run().unwrap();
+        for number in 0..16 {
+            same(&heard.outcome(number), &alone(&engine, &tokenizer, request(number, policy(number))).0);
+        }
     }
 }
 

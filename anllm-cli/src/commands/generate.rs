@@ -20,7 +20,7 @@ use serde_json::json;
 use super::added::Adder;
 use super::prefix::{self, Opened};
 use super::setup::{self, Rules};
-use super::{aside, trace};
+use super::{aside, interrupt, trace};
 use crate::args::{Cli, GenerateArgs};
 use crate::bundled;
 use crate::device::{Task, run_on};
@@ -85,7 +85,7 @@ impl Task for Generate {
         let Self { args, output, rules, .. } = self;
         let engine = setup::engine::<B>(&args.run, &self.checkpoint, rules.matcher, &device)?;
         let load_s = self.start.elapsed().as_secs_f64();
-        let interrupted = setup::watch_for_interrupt();
+        let interrupted = interrupt::flag(None);
         // A beginning that the reader did not write belongs to the story.
         let nobody_asked =
             args.prompt.is_none() && args.prompt_file.is_none() && args.stdin.is_none() && !output.is_json();

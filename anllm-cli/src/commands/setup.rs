@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anllm_core::{
     AnchorInserter, AnchorMatcher, AnchorRule, LastSentence, Policy, PolicyKind, Punkt, RuleChoice, SentenceSplitter,
@@ -139,21 +138,6 @@ pub(crate) fn engine<B: Kernels>(
         prefill_chunk: args.prefill_chunk,
     };
     Ok(Engine::load(checkpoint, matcher, device, &options)?)
-}
-
-/// A flag that Ctrl-C and SIGTERM set. Whoever works looks at it between steps, keeps what
-/// is done, and ends.
-pub(crate) fn watch_for_interrupt() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&flag);
-    // Without a handler, an interrupt ends the program at once, which is no worse than before.
-    let _ = ctrlc::set_handler(move || {
-        // A second one means "now".
-        if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    flag
 }
 
 /// Sets the number of threads that CPU backends use.

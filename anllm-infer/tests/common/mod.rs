@@ -6,16 +6,22 @@ use std::path::Path;
 use anllm_core::{AnchorMatcher, AnchorRule, Policy, PolicyKind};
 use anllm_infer::{Engine, EngineOptions, Generation, Request, Sampling};
 use anllm_model::{Checkpoint, Tokenizer};
+use burn::tensor::DType;
 use burn_flex::Flex;
 
 /// A tiny model whose anchors are some common tokens, so that random text has many.
 pub(crate) fn load(name: &str) -> (Engine<Flex>, Tokenizer) {
+    load_holding(name, DType::F32)
+}
+
+/// The same with caches of `entries`.
+pub(crate) fn load_holding(name: &str, entries: DType) -> (Engine<Flex>, Tokenizer) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/tiny").join(name);
     let checkpoint = Checkpoint::open(&folder).unwrap();
     let tokenizer = checkpoint.tokenizer().unwrap();
     let anchors: Vec<u32> = (0..292).step_by(9).collect();
     let matcher = AnchorMatcher::resolve(&AnchorRule::Ids(anchors), &tokenizer).unwrap();
-    let options = EngineOptions { prefill_chunk: 24, ..EngineOptions::default() };
+    let options = EngineOptions { prefill_chunk: 24, entries: Some(entries), ..EngineOptions::default() };
     (Engine::load(&checkpoint, matcher, &Default::default(), &options).unwrap(), tokenizer)
 }
 

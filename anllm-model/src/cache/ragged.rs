@@ -45,7 +45,8 @@ fn attend_next<B: Kernels>(
     }
 }
 
-/// Any tokens: sequences go side by side where the backend can.
+/// Any tokens: sequences go side by side where the backend can. One token alone attends as in a step, which copies
+/// nothing of its cache.
 fn attend_each<B: Kernels>(projected: &Projected<B>, parts: &mut [Part<'_, B>]) -> Tensor<B, 4> {
     let mut start = 0;
     let mut each = Vec::with_capacity(parts.len());
@@ -54,19 +55,27 @@ fn attend_each<B: Kernels>(projected: &Projected<B>, parts: &mut [Part<'_, B>]) 
         each.push((part, start));
         start += tokens;
     }
-    let mut heads = B::each(each, |(part, start)| attend_one(projected, start, part));
+    let mut heads = B::each(each, |(part, start)| {
+        let chunk = part.chunk;
+        let own = projected.tokens(start, chunk.tokens);
+        match chunk.step() {
+            Some(reaches) => attend_next(own, std::slice::from_mut(part), &[reaches]),
+            None => attend_one(own, part),
+        }
+    });
     match heads.len() {
         1 => heads.remove(0),
         _ => Tensor::cat(heads, 1),
     }
 }
 
-/// One sequence, whose tokens begin at `start`: its heads `[1, T, H, D]`.
-fn attend_one<B: Kernels>(projected: &Projected<B>, start: usize, part: &mut Part<'_, B>) -> Tensor<B, 4> {
-    let Part { chunk, layer } = part;
-    let own = |all: &Tensor<B, 4>| all.clone().narrow(1, start, chunk.tokens);
-    let held = layer.enter(own(&projected.key), own(&projected.value), chunk);
-    let heads = match look(own(&projected.query), &held, chunk) {
+/// One sequence: its heads `[1, T, H, D]`.
+fn attend_one<B: Kernels>(
+    Projected { query, key, value }: Projected<B>,
+    Part { chunk, layer }: &mut Part<'_, B>,
+) -> Tensor<B, 4> {
+    let held = layer.enter(key, value, chunk);
+    let heads = match look(query, &held, chunk) {
         Ok(heads) => heads,
         // The decoder cut all of it out of the same tokens.
         Err(misfit) => unreachable!("{misfit}"),

@@ -37,6 +37,14 @@ pub(crate) struct Projected<B: Backend> {
     pub(crate) value: Tensor<B, 4>,
 }
 
+impl<B: Backend> Projected<B> {
+    /// `count` of the tokens, from `start` on.
+    pub(crate) fn tokens(&self, start: usize, count: usize) -> Self {
+        let of = |all: &Tensor<B, 4>| all.clone().narrow(1, start, count);
+        Self { query: of(&self.query), key: of(&self.key), value: of(&self.value) }
+    }
+}
+
 impl<B: Kernels> Attention<B> {
     /// From `x`, `[B, T, C]`, which `norm` comes before.
     pub(crate) fn project(&self, x: Tensor<B, 3>, norm: &RmsNorm<B>, rotary: &Rotary<B>) -> Projected<B> {

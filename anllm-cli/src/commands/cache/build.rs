@@ -10,6 +10,7 @@ use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, PieceEncoder, Tokenizer};
 
 use super::super::added::Adder;
+use super::super::interrupt;
 use super::super::prefix;
 use super::super::setup::{self, Rules};
 use super::super::text_pieces::TextPieces;
@@ -32,7 +33,7 @@ pub(super) fn run(args: BuildArgs, output: &Output) -> anyhow::Result<()> {
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let identity = Identity::of(&checkpoint, &tokenizer, &rules.matcher)?;
     let device = args.run.device;
-    let interrupted = setup::watch_for_interrupt();
+    let interrupted = interrupt::flag(None);
     let output = *output;
     run_on(device, Build { args, output, checkpoint, tokenizer, rules, adder, identity, before, texts, interrupted })
 }

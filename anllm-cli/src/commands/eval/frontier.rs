@@ -8,6 +8,7 @@ use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
 use serde::Serialize;
 
+use super::super::interrupt;
 use super::super::setup::{self, Rules};
 use super::head::Head;
 use super::markdown::{Side, table};
@@ -88,7 +89,7 @@ impl Task for Frontier {
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, output, checkpoint, tokenizer, rules, ids, points } = self;
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher.clone(), &device)?;
-        let stop = setup::watch_for_interrupt();
+        let stop = interrupt::flag(None);
         let bytes_of = |id| tokenizer.bytes(id).map_or(0, |b| b.len());
         let mut rows = Vec::new();
         for (number, (context, kind)) in points.iter().enumerate() {

@@ -9,6 +9,7 @@ use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Tokenizer};
 
 use super::super::added::Adder;
+use super::super::interrupt;
 use super::super::setup::{self, Rules};
 use super::head::Head;
 use super::markdown::{Side, table};
@@ -63,7 +64,7 @@ impl Task for Passkey {
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, output, checkpoint, tokenizer, rules, adder } = self;
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher.clone(), &device)?;
-        let stop = setup::watch_for_interrupt();
+        let stop = interrupt::flag(None);
         // Prompts are as long as was asked: none is cut by the encoder.
         let encoder = Encoder::unlimited(&tokenizer, engine.config());
         let head = Head::new("passkey", &args.run, &rules);

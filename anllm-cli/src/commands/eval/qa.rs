@@ -25,6 +25,7 @@ use self::facts::date;
 use self::kept::Kept;
 use self::mode::Mode;
 use self::row::Row;
+use super::super::interrupt;
 use super::super::setup::{self, Rules};
 use super::head::Head;
 use super::written;
@@ -130,7 +131,7 @@ impl Task for Qa {
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher.clone(), &device)?;
-        let stop = setup::watch_for_interrupt();
+        let stop = interrupt::flag(None);
         let started = (Instant::now(), SystemTime::now());
         let mut rows = Vec::new();
         let mut samples = Vec::new();

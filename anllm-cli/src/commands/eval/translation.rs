@@ -13,6 +13,7 @@ use anllm_model::{Checkpoint, Tokenizer};
 use serde::Serialize;
 use serde_json::json;
 
+use super::super::interrupt;
 use super::super::setup::{self, Rules};
 use super::head::Head;
 use super::written;
@@ -81,7 +82,7 @@ impl Task for Translation {
         let Self { args, output, checkpoint, tokenizer, rules, kind, sentences, shots } = self;
         let head = Head::new("translation", &args.run, &rules);
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher, &device)?;
-        let stop = setup::watch_for_interrupt();
+        let stop = interrupt::flag(None);
         let options = TranslationOptions {
             template: args.template.clone(),
             policy: kind,

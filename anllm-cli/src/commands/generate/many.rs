@@ -12,6 +12,7 @@ use anllm_kernels::Kernels;
 use anllm_model::{Checkpoint, Framing, Tokenizer};
 
 use super::super::added::Adder;
+use super::super::interrupt;
 use super::super::prefix::{self, Opened};
 use super::super::setup::{self, Rules};
 use super::prompts::{self, Prompt};
@@ -85,7 +86,7 @@ impl Task for Many {
         let Self { file, args, ready, checkpoint, tokenizer, rules, prefix, start, output } = self;
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher, &device)?;
         let load_s = start.elapsed().as_secs_f64();
-        let interrupted = setup::watch_for_interrupt();
+        let interrupted = interrupt::flag(None);
         let outcomes: RefCell<BTreeMap<usize, Outcome>> = RefCell::default();
         let mut scheduler = Scheduler::new(&engine, &tokenizer, Limits { rows: args.batch, ..Limits::default() });
         if let Some(prefix) = prefix {
