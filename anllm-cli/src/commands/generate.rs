@@ -85,7 +85,7 @@ impl Task for Generate {
         let Self { args, output, rules, .. } = self;
         let engine = setup::engine::<B>(&args.run, &self.checkpoint, rules.matcher, &device)?;
         let load_s = self.start.elapsed().as_secs_f64();
-        let interrupted = interrupt::flag(None);
+        let interrupted = interrupt::flag();
         // A beginning that the reader did not write belongs to the story.
         let nobody_asked =
             args.prompt.is_none() && args.prompt_file.is_none() && args.stdin.is_none() && !output.is_json();

@@ -4,17 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A flag that an interrupt sets, for a command that is all one work: it looks at the flag between steps, keeps what is done,
-/// and ends. `told` is said then, on standard error. A second one ends the program at once.
-pub(crate) fn flag(told: Option<&'static str>) -> Arc<AtomicBool> {
+/// and ends. A second one ends the program at once.
+pub(crate) fn flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
     // Without a handler, an interrupt ends the program at once, which is no worse than before.
     let _ = ctrlc::set_handler(move || {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
-        }
-        if let Some(told) = told {
-            eprintln!("\n{told}");
         }
     });
     flag

@@ -5,13 +5,15 @@ mod samples;
 mod watch;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anllm_kernels::Kernels;
 use anllm_train::config::{TrainConfig, read_with};
 use anllm_train::{Outcome, Saved, Trainer};
+use anyhow::Context;
 use burn::backend::Autodiff;
 
-use super::interrupt;
 use crate::args::TrainArgs;
 use crate::device::{Task, run_on};
 use crate::output::{Interrupted, Output};
@@ -74,7 +76,7 @@ impl Task for Train {
             config.train.rows_per_step,
             B::name(&device),
         ));
-        let stop = interrupt::flag(Some("finishing the step and saving; once more to stop at once"));
+        let stop = interrupts()?;
         let outcome = trainer.run(&mut watch, &stop);
         let logged = watch.finish();
         let outcome = outcome?;
@@ -98,4 +100,18 @@ fn show(outcome: &Outcome, output: Output) -> anyhow::Result<()> {
         outcome.tokens_per_s,
         outcome.checkpoint.display(),
     ))
+}
+
+/// Set by the first SIGINT or SIGTERM; the second ends the program at once.
+fn interrupts() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nfinishing the step and saving; once more to stop at once");
+    })
+    .context("signals cannot be caught")?;
+    Ok(stop)
 }

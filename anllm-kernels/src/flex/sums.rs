@@ -8,8 +8,8 @@ use pulp::Simd;
 /// Vectors that are added up together.
 pub(super) const TOGETHER: usize = 4;
 
-/// The sum of each vector. Four together take a third of the steps that they take one by one: each step adds halves of
-/// two vectors side by side in one.
+/// The sum of each vector. Four together take less than half of the steps that they take one by one: each step adds halves
+/// of two vectors side by side in one.
 #[inline(always)]
 pub(super) fn sums<S: Simd>(simd: S, vectors: [S::f32s; TOGETHER]) -> [f32; TOGETHER] {
     // Which processor it is is known when this is compiled: nothing of the questions is left.

@@ -33,7 +33,7 @@ pub(super) fn run(args: BuildArgs, output: &Output) -> anyhow::Result<()> {
     let adder = Adder::new(args.add_anchors, &args.splitter, &args.run, &rules, &tokenizer)?;
     let identity = Identity::of(&checkpoint, &tokenizer, &rules.matcher)?;
     let device = args.run.device;
-    let interrupted = interrupt::flag(None);
+    let interrupted = interrupt::flag();
     let output = *output;
     run_on(device, Build { args, output, checkpoint, tokenizer, rules, adder, identity, before, texts, interrupted })
 }

@@ -89,7 +89,7 @@ impl Task for Frontier {
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, output, checkpoint, tokenizer, rules, ids, points } = self;
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher.clone(), &device)?;
-        let stop = interrupt::flag(None);
+        let stop = interrupt::flag();
         let bytes_of = |id| tokenizer.bytes(id).map_or(0, |b| b.len());
         let mut rows = Vec::new();
         for (number, (context, kind)) in points.iter().enumerate() {

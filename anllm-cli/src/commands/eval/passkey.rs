@@ -64,7 +64,7 @@ impl Task for Passkey {
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, output, checkpoint, tokenizer, rules, adder } = self;
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher.clone(), &device)?;
-        let stop = interrupt::flag(None);
+        let stop = interrupt::flag();
         // Prompts are as long as was asked: none is cut by the encoder.
         let encoder = Encoder::unlimited(&tokenizer, engine.config());
         let head = Head::new("passkey", &args.run, &rules);

@@ -131,7 +131,7 @@ impl Task for Qa {
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let engine = setup::engine::<B>(&self.args.run, &self.checkpoint, self.rules.matcher.clone(), &device)?;
-        let stop = interrupt::flag(None);
+        let stop = interrupt::flag();
         let started = (Instant::now(), SystemTime::now());
         let mut rows = Vec::new();
         let mut samples = Vec::new();

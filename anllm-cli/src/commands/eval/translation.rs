@@ -82,7 +82,7 @@ impl Task for Translation {
         let Self { args, output, checkpoint, tokenizer, rules, kind, sentences, shots } = self;
         let head = Head::new("translation", &args.run, &rules);
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher, &device)?;
-        let stop = interrupt::flag(None);
+        let stop = interrupt::flag();
         let options = TranslationOptions {
             template: args.template.clone(),
             policy: kind,

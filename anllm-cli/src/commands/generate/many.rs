@@ -86,7 +86,7 @@ impl Task for Many {
         let Self { file, args, ready, checkpoint, tokenizer, rules, prefix, start, output } = self;
         let engine = setup::engine::<B>(&args.run, &checkpoint, rules.matcher, &device)?;
         let load_s = start.elapsed().as_secs_f64();
-        let interrupted = interrupt::flag(None);
+        let interrupted = interrupt::flag();
         let outcomes: RefCell<BTreeMap<usize, Outcome>> = RefCell::default();
         let mut scheduler = Scheduler::new(&engine, &tokenizer, Limits { rows: args.batch, ..Limits::default() });
         if let Some(prefix) = prefix {
